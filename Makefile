@@ -1,0 +1,119 @@
+# Everything runs in environments of the checkout: .venv/ and, for the framework tests, .venv-frameworks/.
+# Needed on the machine: make, bash and one Python of 3.10 to 3.13.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+# The first of these that is there and is 3.10 to 3.13; `make PYTHON=/path/to/python ...` overrides.
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3.11 python3.10 python3.12 python3.13 python3)
+# Which tests pytest runs; empty for all of them.
+MARK ?= not slow
+# On machines where PyPI's torch brings CUDA along (gigabytes): TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+VENV := .venv
+STAMP := $(VENV)/.installed
+FRAMEWORKS := .venv-frameworks
+FRAMEWORKS_BASE := $(FRAMEWORKS)/.base-torch2.13.0-nir1.0.8-snntorch1.0.0-sinabs3.1.3
+FRAMEWORKS_STAMP := $(FRAMEWORKS)/.installed
+FRAMEWORKS_LOG := build/frameworks-install.log
+
+define FIND_PYTHON
+python=""; \
+for p in $(PYTHONS); do \
+  if "$$p" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; then \
+    python="$$p"; break; fi; done; \
+if [ -z "$$python" ]; then \
+  echo "hwsdk needs Python 3.10, 3.11, 3.12 or 3.13, and none of these is one: $(PYTHONS)."; \
+  echo "Install one (Debian and Ubuntu: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python"; \
+  exit 1; fi; \
+if ! "$$python" -c 'import venv, ensurepip' >/dev/null 2>&1; then \
+  echo "$$python cannot make environments. Debian and Ubuntu: apt install python3-venv"; exit 1; fi
+endef
+
+define INSTALL_FAILED
+{ echo "The installation failed. It needs a package index: check the network, or pip's proxy and index settings."; exit 1; }
+endef
+
+.PHONY: help
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+.PHONY: demo
+demo: $(STAMP) ## compile, simulate and price the digits network on every target
+	@$(VENV)/bin/python examples/demo.py
+
+.PHONY: test
+test: lint typecheck test-main test-frameworks ## lint, types, all tests but the slow ones
+
+.PHONY: test-slow
+test-slow: ## the same with the slow tests
+	@$(MAKE) --no-print-directory test MARK=
+
+.PHONY: test-main
+test-main: $(STAMP) ## pytest alone
+	@mkdir -p build
+	$(VENV)/bin/python -m pytest -m "$(MARK)" --ignore=tests/frameworks --junitxml=build/junit-main.xml
+
+.PHONY: test-frameworks
+test-frameworks: ## the tests that need PyTorch, snnTorch, Norse and sinabs (about 1.1 GB, once)
+	@mkdir -p build
+	@if ! compgen -G 'tests/frameworks/test_*.py' >/dev/null; then exit 0; fi; \
+	if ! $(MAKE) --no-print-directory $(FRAMEWORKS_STAMP) >$(FRAMEWORKS_LOG) 2>&1; then \
+	  if [ "$${CI:-}" = true ]; then tail -n 30 $(FRAMEWORKS_LOG); \
+	    echo "the framework environment cannot be built"; exit 1; fi; \
+	  echo "tests/frameworks not run: PyTorch, snnTorch, Norse and sinabs cannot be installed here" \
+	    "(needs Python 3.11 and a package index; see $(FRAMEWORKS_LOG), then: make test-frameworks)"; \
+	  exit 0; fi; \
+	$(FRAMEWORKS)/bin/python -m pytest -m "$(MARK)" tests/frameworks --junitxml=build/junit-frameworks.xml
+
+.PHONY: lint
+lint: $(STAMP) ## ruff
+	$(VENV)/bin/ruff check .
+
+# mypy has to see backends/, mappers/ and simulators/ where they are installed: inside hwsdk. Hence a view of links.
+.PHONY: typecheck
+typecheck: $(STAMP) ## mypy --strict on the library
+	@rm -rf build/mypy && mkdir -p build/mypy/hwsdk
+	@ln -s $(addprefix ../../../,$(filter-out %/__pycache__,$(wildcard hwsdk/*)) backends mappers simulators) build/mypy/hwsdk/
+	$(VENV)/bin/mypy | sed -E 's#^build/mypy/hwsdk/(backends|mappers|simulators)/#\1/#; s#^build/mypy/##'
+
+.PHONY: bench
+bench: $(STAMP) ## every script of benchmarks/
+	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "== $$script"; $(VENV)/bin/python "$$script"; done
+
+.PHONY: digits
+digits: $(STAMP) ## train the network of examples/ again
+	$(VENV)/bin/python examples/train_digits.py
+
+.PHONY: clean
+clean: ## remove what was built, but not the environments
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## remove the environments too
+	rm -rf $(VENV) $(FRAMEWORKS)
+
+$(STAMP): pyproject.toml
+	@$(FIND_PYTHON); echo "installing into $(VENV)/ with $$("$$python" --version)"; "$$python" -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --editable '.[test,examples]' || $(INSTALL_FAILED)
+	@touch $@
+
+# sinabs 3.1.3 asks for nir <= 1.0.4 although it works with 1.0.8, and without the constraint pip takes a CUDA torch.
+$(FRAMEWORKS_BASE):
+	$(FIND_PYTHON); "$$python" -m venv --clear $(FRAMEWORKS)
+	echo torch==2.13.0 > $(FRAMEWORKS)/constraints.txt
+	$(FRAMEWORKS)/bin/python -m pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	$(FRAMEWORKS)/bin/python -m pip install -c $(FRAMEWORKS)/constraints.txt \
+	  nir==1.0.8 snntorch==1.0.0 norse nirtorch samna pbr matplotlib \
+	  pytest hypothesis scipy h5py numba pydantic rich 'setuptools>=68'
+	$(FRAMEWORKS)/bin/python -m pip install --no-deps sinabs==3.1.3
+	touch $@
+
+$(FRAMEWORKS_STAMP): $(FRAMEWORKS_BASE) pyproject.toml
+	$(FRAMEWORKS)/bin/python -m pip install --no-deps --editable .
+	touch $@

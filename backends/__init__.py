@@ -1,0 +1,50 @@
+"""The table of backends: name -> where its class lives, loaded on first use.
+
+Packages outside this one join by an entry point in the group ``hwsdk.backends``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from hwsdk.errors import TargetError
+
+if TYPE_CHECKING:
+    from hwsdk.backends.base import Backend
+
+TABLE = {
+    "loihi1": "hwsdk.backends.loihi:LoihiBackend",
+    "loihi2": "hwsdk.backends.loihi:LoihiBackend",
+}
+
+
+def _all() -> dict[str, str]:
+    """The table with the entry points of other packages."""
+    found = dict(TABLE)
+    for point in metadata.entry_points(group="hwsdk.backends"):
+        if point.name in found:
+            raise TargetError(f"two backends are called {point.name!r}: {found[point.name]} and {point.value}",
+                              fix="uninstall one of the packages")
+        found[point.name] = point.value
+    return found
+
+
+def names() -> tuple[str, ...]:
+    """Names of all backends, sorted."""
+    return tuple(sorted(_all()))
+
+
+def get(name: str) -> Backend:
+    """The backend of a target.
+
+    Raises:
+        TargetError: no such target.
+    """
+    table = _all()
+    if name not in table:
+        raise TargetError(f"no target {name!r}", code="UNKNOWN_TARGET", fix=f"use one of {', '.join(sorted(table))}")
+    module, _, attribute = table[name].partition(":")
+    backend: Backend = getattr(importlib.import_module(module), attribute)(name)
+    return backend

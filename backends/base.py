@@ -1,0 +1,83 @@
+"""What a backend is: target, mapper, simulator and cost of one chip, joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hwsdk.cost import CostReport
+from hwsdk.errors import Violation
+from hwsdk.ir.data import Stimulus
+from hwsdk.ir.ledger import Ledger
+from hwsdk.ir.mapping import Usage
+from hwsdk.ir.network import Network
+from hwsdk.ir.semantics import Semantics
+from hwsdk.ir.trace import Trace
+from hwsdk.targets import Target
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """bits: weight bits. per_channel: one scale a channel. chips: how many are at hand. packing: "layer" or "dense".
+    seed: of every random choice. data: calibration stimulus, which sets register ranges and measures spike drift.
+    """
+
+    bits: int = 8
+    per_channel: bool = False
+    chips: int = 1
+    packing: str = "layer"
+    seed: int = 0
+    data: Stimulus | None = None
+
+
+class Program(Protocol):
+    """What every chip's program can do; see hwsdk.programs."""
+
+    name: str
+    target: str
+    ledger: Ledger
+    semantics: Semantics
+    losses: str
+    outputs: Mapping[str, tuple[str, ...]]
+
+    def to_text(self) -> str:
+        """A stable, readable listing."""
+
+    def digest(self) -> str:
+        """SHA-256 over everything that decides what the chip does."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write a .hwx file."""
+
+
+class Backend(Protocol):
+    """One chip. Every method is deterministic."""
+
+    name: str
+    target: Target
+
+    def discrete(self, network: Network, options: CompileOptions) -> tuple[Network, Network, str]:
+        """(lowered float network, network in the chip's own numbers, what that cost as text)."""
+
+    def compile(self, network: Network, options: CompileOptions, say: Callable[[str], None]) -> Program:
+        """A program that fits, or FitError with checked proposals."""
+
+    def load(self, path: Path) -> Program:
+        """Read a .hwx file."""
+
+    def simulate(self, program: Program, stimulus: Stimulus, *, probes: Iterable[tuple[str, str]] | str,
+                 strict: bool, progress: Progress | None) -> Trace:
+        """Run a program cycle by cycle."""
+
+    def estimate(self, program: Program, trace: Trace, proxy: str | None) -> CostReport:
+        """Energy and latency of a simulated run."""
+
+    def summary(self, program: Program) -> dict[str, Usage]:
+        """Used and available, resource by resource."""
+
+    def legality(self, program: Program) -> tuple[Violation, ...]:
+        """Every limit that the program breaks."""

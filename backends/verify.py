@@ -1,0 +1,128 @@
+"""verify: where do the float model, the integer model and the chip part, and what does it cost in accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsdk.backends.base import Backend, CompileOptions, Progress
+from hwsdk.ir.data import Stimulus
+from hwsdk.ir.network import Network
+from hwsdk.ir.trace import Mismatch, Trace
+from hwsdk.simulators import reference
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDrift:
+    """One layer on the model's own steps: spikes in float and on the chip, and raster cells that differ of all."""
+
+    layer: str
+    spikes_float: int
+    spikes_chip: int
+    cells_differ: int
+    cells: int
+
+    @property
+    def similarity(self) -> float:
+        """Cosine of the two rasters, 1 for equal ones."""
+        both = (self.spikes_float + self.spikes_chip - self.cells_differ) / 2
+        size = float(np.sqrt(float(self.spikes_float) * self.spikes_chip))
+        return both / size if size else float(self.spikes_float == self.spikes_chip)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """lowering: first spike that lowering alone moved (float against float); chip: first spike or state that differs
+    between the integer reference and the chip's simulator (None: bit for bit equal); drift: float against chip.
+    accuracy: of float, integer and chip, where there are labels. losses: what quantisation cost, as text.
+    """
+
+    target: str
+    samples: int
+    steps: int
+    lowering: Mismatch | None
+    chip: Mismatch | None
+    first_drift: Mismatch | None
+    drift: tuple[LayerDrift, ...]
+    accuracy: Mapping[str, float]
+    losses: str
+
+    @property
+    def ok(self) -> bool:
+        """The chip's simulator equals the integer reference, spike for spike and state for state."""
+        return self.chip is None
+
+    def to_text(self) -> str:
+        """The report as people read it."""
+        lines = [f"verify on {self.target}: {self.samples} sample(s) of {self.steps} steps",
+                 f"  chip against integer reference: {self.chip or 'equal, every spike and every state'}",
+                 f"  float lowered against model:    {self.lowering or 'equal, every spike'}",
+                 f"  chip against model:             {self.first_drift or 'equal, every spike'}"]
+        lines += [f"    {d.layer:20} {d.spikes_float} spikes in float, {d.spikes_chip} on chip, {d.cells_differ} of "
+                  f"{d.cells} cells differ, raster cosine {d.similarity:.4f}" for d in self.drift]
+        lines += [f"  accuracy, {name:8} {value:.2%}" for name, value in self.accuracy.items()]
+        return "\n".join(lines) + "\n" + self.losses
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        def where(m: Mismatch | None) -> dict[str, object] | None:
+            return None if m is None else {f: getattr(m, f) for f in m.__dataclass_fields__}
+        return {
+            "target": self.target, "samples": self.samples, "steps": self.steps, "ok": self.ok,
+            "chip": where(self.chip), "lowering": where(self.lowering), "first_drift": where(self.first_drift),
+            "drift": [{"layer": d.layer, "spikes_float": d.spikes_float, "spikes_chip": d.spikes_chip,
+                       "cells_differ": d.cells_differ, "cells": d.cells, "similarity": d.similarity}
+                      for d in self.drift],
+            "accuracy": dict(self.accuracy),
+        }
+
+
+def verify_network(network: Network, backend: Backend, data: Stimulus, options: CompileOptions,
+                   progress: Progress | None = None) -> VerifyReport:
+    """Run the model at every level on the same data and compare."""
+    lowered, whole, losses = backend.discrete(network, options)
+    program = backend.compile(network, options, lambda _: None)
+    traces = {
+        "float": reference.run(network, data, progress=progress),
+        "lowered": reference.run(lowered, data),
+        "integer": reference.run(whole, data, probes="all"),
+        "chip": backend.simulate(program, data, probes="all", strict=False, progress=None),
+    }
+    steps = data.n_steps
+    layers = [n for n in network.populations if n in traces["chip"].spikes]
+    spiking = [n for n in layers if n in lowered.populations and n in traces["float"].spikes]
+    return VerifyReport(
+        backend.name, data.n_samples, steps, traces["float"].first_difference(traces["lowered"], _fires(network, spiking)),
+        traces["integer"].first_difference(traces["chip"]),
+        traces["float"].first_difference(traces["chip"], _fires(network, spiking)),
+        tuple(_drift(n, traces["float"], traces["chip"], steps) for n in _fires(network, spiking)),
+        _accuracies(network, traces, data, steps), losses)
+
+
+def _fires(network: Network, layers: list[str]) -> list[str]:
+    """Layers that put out spikes."""
+    return [n for n in layers if network.populations[n].spiking]
+
+
+def _drift(layer: str, expected: Trace, got: Trace, steps: int) -> LayerDrift:
+    """Rasters of one layer on the model's steps."""
+    a, b = expected.aligned(layer, steps), got.aligned(layer, steps)
+    keys = [(e.sample.astype(np.int64) * steps + e.step) * e.n + e.index for e in (a, b)]
+    return LayerDrift(layer, len(a), len(b), len(np.setxor1d(*keys)), a.n_samples * steps * a.n)
+
+
+def decisions(trace: Trace, output: str, steps: int) -> NDArray[np.int64]:
+    """Class of each sample: the output with the largest sum over the model's steps; ties go to the lowest index."""
+    return trace.counts_of(output, steps).argmax(axis=1)
+
+
+def _accuracies(network: Network, traces: Mapping[str, Trace], data: Stimulus, steps: int) -> dict[str, float]:
+    """Share of right decisions at every level; empty without labels or with several outputs."""
+    outputs = list(network.outputs)
+    if data.labels is None or len(outputs) != 1:
+        return {}
+    return {name: float((decisions(traces[name], outputs[0], steps) == data.labels).mean())
+            for name in ("float", "integer", "chip") if outputs[0] in traces[name].spikes}

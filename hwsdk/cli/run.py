@@ -1,0 +1,191 @@
+"""The commands behind the parser: call hwsdk.compiler, print text or JSON, map errors to exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hwsdk.cli import BAD_INPUT, BUG, FITS_NOT
+from hwsdk.cli.progress import bar
+from hwsdk.errors import FitError, HwsdkError
+
+Answer = tuple[int, dict[str, Any], str]
+"""(exit code, JSON, text)"""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run one command."""
+    try:
+        with _warnings_to_stderr(arguments.quiet):
+            code, data, text = COMMANDS[arguments.command](arguments)
+    except HwsdkError as error:
+        return _refused(arguments, error)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except Exception:
+        traceback.print_exc()
+        print("This is a bug in hwsdk. Please report it with the lines above.", file=sys.stderr)
+        return BUG
+    _print(json.dumps(data, indent=1) + "\n" if arguments.json else text)
+    return code
+
+
+def _print(text: str) -> None:
+    """Write to standard output; a closed pipe is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stderr.close()
+
+
+def _refused(arguments: argparse.Namespace, error: HwsdkError) -> int:
+    """Print why not."""
+    if arguments.json:
+        body: dict[str, Any] = {"error": {"code": error.code, "where": error.where, "what": error.what, "fix": error.fix}}
+        if isinstance(error, FitError):
+            body["error"]["violations"] = [
+                {f: getattr(v, f) for f in ("rule", "where", "need", "limit", "unit")} for v in error.violations]
+            body["error"]["proposals"] = list(error.proposals)
+        print(json.dumps(body, indent=1))
+    else:
+        print(f"hwsdk: {error}", file=sys.stderr)
+    return FITS_NOT if isinstance(error, FitError) else BAD_INPUT
+
+
+@contextmanager
+def _warnings_to_stderr(quiet: bool) -> Iterator[None]:
+    """Show warnings as plain lines."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if quiet else "default")
+        warnings.showwarning = lambda message, *_args, **_kw: print(f"warning: {message}", file=sys.stderr)
+        yield
+
+
+def _semantics(a: argparse.Namespace) -> dict[str, Any]:
+    """The semantics options that were given."""
+    from hwsdk.ir.semantics import CHOICES
+
+    names = ["dt", *CHOICES, "input_delay", "connection_delay", "recurrent_delay"]
+    return {"preset": a.preset, "strict": a.guess_nothing, **{n: v for n in names if (v := getattr(a, n)) is not None}}
+
+
+def _data_options(a: argparse.Namespace) -> dict[str, Any]:
+    given = {"n_steps": a.steps, "dt_s": a.bin, "limit": a.limit}
+    return {k: v for k, v in given.items() if v is not None}
+
+
+def _targets(a: argparse.Namespace) -> Answer:
+    from hwsdk import backends
+
+    if a.target:
+        target = backends.get(a.target).target
+        return 0, target.model_dump(), target.to_text()
+    found = [backends.get(n).target for n in backends.names()]
+    text = "".join(f"{t.name:12} {t.title}; {t.limit('cores') or '?'} cores a chip, {t.limit('neurons') or '?'} neurons "
+                   f"a core\n" for t in found)
+    return 0, {"targets": [{"name": t.name, "version": t.version, "title": t.title} for t in found]}, text
+
+
+def _inspect(a: argparse.Namespace) -> Answer:
+    from hwsdk.compiler import load
+
+    net = load(a.model, **_semantics(a))
+    data = {
+        "name": net.name, "neurons": net.n_neurons, "parameters": net.n_parameters, "digest": net.digest(),
+        "semantics": net.semantics.to_dict(),
+        "nodes": [{"name": n, "type": type(net.nodes[n]).__name__, "shape": list(net.shapes[n])} for n in net.order],
+        "edges": [[e.source, e.target, e.delay_ticks] for e in net.edges],
+        "ledger": [[e.kind, e.node, e.code, e.text] for e in net.ledger.entries],
+    }
+    return 0, data, f"{net.to_text()}{net.n_neurons:,} neurons\nledger\n{net.ledger.to_text()}\n"
+
+
+def _compile(a: argparse.Namespace) -> Answer:
+    from hwsdk import compiler
+
+    with bar("compile", a.quiet) as say:
+        net = compiler.load(a.model, **_semantics(a))
+        data = compiler.load_data(a.calibrate, net) if a.calibrate else None
+        program = compiler.compile(net, a.target, data=data, bits=a.bits, per_channel=a.per_channel, chips=a.chips,
+                                   packing=a.packing, seed=a.seed, say=say.phase)
+    if a.output:
+        program.save(a.output)
+    used = compiler.summary(program)
+    body = {"target": program.target, "digest": program.digest(), "output": a.output, "losses": program.losses,
+            "usage": {k: {"used": u.used, "available": u.available, "unit": u.unit} for k, u in used.items()},
+            "ledger": [[e.kind, e.node, e.code, e.text] for e in program.ledger.entries]}
+    lines = [f"{program.name} fits {program.target}"]
+    lines += [f"  {name:32} {usage}" for name, usage in used.items()]
+    lines += [f"  note: {e.node}: {e.text} [{e.code}]" for e in program.ledger.of("warning")]
+    text = "\n".join(lines) + "\n" + program.losses + (program.to_text() if a.text else "")
+    return 0, body, text + (f"wrote {a.output}\n" if a.output else "")
+
+
+def _simulate(a: argparse.Namespace) -> Answer:
+    from hwsdk import compiler
+    from hwsdk.backends.verify import decisions
+    from hwsdk.ir.trace_file import save_trace
+
+    program = compiler.load_program(a.program)
+    data = compiler.load_data(a.input, program, **_data_options(a))
+    with bar("simulate", a.quiet) as say:
+        trace = compiler.simulate(program, data, strict=a.strict, progress=say.step)
+    if a.output:
+        save_trace(trace, a.output)
+    body: dict[str, Any] = {"samples": trace.n_samples, "steps": trace.n_steps,
+                            "counts": {n: int(c.sum()) for n, c in trace.counts.items()},
+                            "spikes": {n: len(e) for n, e in trace.spikes.items()}}
+    lines = [trace.to_text()]
+    outputs = [n for n in program.outputs if n in trace.spikes]
+    if len(outputs) == 1:
+        decided = decisions(trace, outputs[0], data.n_steps)
+        body["decisions"] = decided.tolist()
+        if data.labels is not None:
+            body["accuracy"] = float((decided == data.labels).mean())
+            lines.append(f"accuracy {body['accuracy']:.2%} over {trace.n_samples} samples\n")
+    return 0, body, "".join(lines) + (f"wrote {a.output}\n" if a.output else "")
+
+
+def _estimate(a: argparse.Namespace) -> Answer:
+    from hwsdk import compiler
+    from hwsdk.ir.trace_file import load_trace
+
+    program = compiler.load_program(a.program)
+    if a.trace:
+        trace = load_trace(a.trace)
+    elif a.input:
+        data = compiler.load_data(a.input, program, **_data_options(a))
+        with bar("simulate", a.quiet) as say:
+            trace = compiler.simulate(program, data, progress=say.step)
+    else:
+        raise HwsdkError("nothing to estimate from", code="NO_DATA", fix="give --input DATA or --trace TRACE.npz")
+    report = compiler.estimate(program, trace, proxy=a.proxy)
+    return 0, report.to_dict(), report.to_text()
+
+
+def _verify(a: argparse.Namespace) -> Answer:
+    from hwsdk import compiler
+
+    net = compiler.load(a.model, **_semantics(a))
+    data = compiler.load_data(a.input, net, **_data_options(a))
+    with bar("float reference", a.quiet) as say:
+        report = compiler.verify(net, a.target, data, bits=a.bits, per_channel=a.per_channel, chips=a.chips,
+                                 calibrate=a.calibrate, progress=say.step)
+    return 0 if report.ok else FITS_NOT, report.to_dict(), report.to_text()
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], Answer]] = {
+    "targets": _targets, "inspect": _inspect, "compile": _compile, "simulate": _simulate, "estimate": _estimate,
+    "verify": _verify,
+}
+
+__all__ = ["Path", "run"]

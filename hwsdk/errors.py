@@ -1,0 +1,110 @@
+"""Every error that hwsdk raises. A message names what is wrong, where, by which rule, and what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class HwsdkError(Exception):
+    """The user's input cannot be used. ``code`` is stable and meant for programs; the text is meant for people.
+
+    Args:
+        what: one sentence saying what is wrong, with the need and the limit where there are any.
+        where: the file, node, core or sample that it is about.
+        fix: what to do next.
+        code: a stable upper-case reason code.
+    """
+
+    default_code = "ERROR"
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", code: str = "") -> None:
+        self.what, self.where, self.fix = what, where, fix
+        self.code = code or self.default_code
+        super().__init__(self.render())
+
+    def render(self) -> str:
+        """The message as people read it: ``[CODE] where: what. Fix: ...``."""
+        place = f"{self.where}: " if self.where else ""
+        remedy = f"\n  fix: {self.fix}" if self.fix else ""
+        return f"[{self.code}] {place}{self.what}{remedy}"
+
+
+class ModelError(HwsdkError):
+    """A model file or graph cannot be read, or says something impossible."""
+
+    default_code = "BAD_MODEL"
+
+
+class SemanticsError(ModelError):
+    """The model does not say enough to have one meaning, and the rules forbid a guess."""
+
+    default_code = "SEMANTICS_UNSETTLED"
+
+
+class DataError(HwsdkError):
+    """Input data cannot be read or does not suit the model."""
+
+    default_code = "BAD_DATA"
+
+
+class TargetError(HwsdkError):
+    """An unknown target or a bad target description."""
+
+    default_code = "BAD_TARGET"
+
+
+class ProgramError(HwsdkError):
+    """A .hwx file is damaged, of another version, or for another tool."""
+
+    default_code = "BAD_PROGRAM"
+
+
+class UnsupportedError(HwsdkError):
+    """The target cannot run this part of the model exactly, and hwsdk does not approximate in silence."""
+
+    default_code = "UNSUPPORTED"
+
+
+class OverflowInStrictMode(HwsdkError):
+    """A chip register overflowed while the simulator ran with ``strict=True``."""
+
+    default_code = "OVERFLOW"
+
+
+class MissingDependencyError(HwsdkError):
+    """An optional tool is not installed."""
+
+    default_code = "NOT_INSTALLED"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule: ``need`` against ``limit`` (in ``unit``), at ``where``."""
+
+    rule: str
+    where: str
+    need: float
+    limit: float
+    unit: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.rule} needs {self.need:g} {self.unit}, limit {self.limit:g}".replace(" ,", ",")
+
+
+class FitError(HwsdkError):
+    """The model does not fit the target. Carries every violation and the proposals that were checked."""
+
+    default_code = "DOES_NOT_FIT"
+
+    def __init__(
+        self, what: str, *, violations: tuple[Violation, ...], proposals: tuple[str, ...] = (), where: str = ""
+    ) -> None:
+        self.violations, self.proposals = violations, proposals
+        shown = "".join(f"\n  - {v}" for v in violations[:12])
+        more = f"\n  - and {len(violations) - 12} more" if len(violations) > 12 else ""
+        fix = "; or ".join(proposals) if proposals else "no single change that was tried makes it fit; make it smaller"
+        super().__init__(what + shown + more, where=where, fix=fix)
+
+
+class InternalError(Exception):
+    """A bug in hwsdk itself: two parts that must agree do not. Please report it with the message."""

@@ -1,0 +1,87 @@
+"""Readers: model files and nir graphs become networks, data files become stimuli."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hwsdk.errors import ModelError, SemanticsError
+from hwsdk.ir.formats.convert import convert, placed
+from hwsdk.ir.formats.data import load_data
+from hwsdk.ir.formats.from_nir import from_graph, is_graph, is_node
+from hwsdk.ir.formats.guess import check_options
+from hwsdk.ir.formats.hdf5 import read_graph
+from hwsdk.ir.formats.raw import RawGraph
+from hwsdk.ir.ledger import Ledger, LedgerEntry
+from hwsdk.ir.network import Network
+from hwsdk.ir.semantics import preset as preset_named
+
+__all__ = ["load", "load_data"]
+
+_ON_EDGES = ("input_delay", "connection_delay", "recurrent_delay")
+
+
+def load(source: str | os.PathLike[str] | object, *, preset: str | None = None, strict: bool = False,
+         name: str | None = None, **overrides: Any) -> Network:
+    """The network of a .nir file, a nir.NIRGraph (or a single nir node), or an ir.Network.
+
+    Args:
+        source: what to load. A Network comes back as it is, with its semantics changed where options are given.
+        preset: origin framework, one of hwsdk.ir.semantics.PRESETS.
+        strict: refuse instead of guessing what the file does not say.
+        name: the network's name; default: the file's stem, or "network".
+        overrides: fields of ir.Semantics (dt, reset, comparison, integrator, ...); None means not given.
+
+    Returns:
+        A validated Network; its ledger says what was read, assumed and changed.
+
+    Warns:
+        SemanticsWarning: something that can change spikes was guessed.
+
+    Raises:
+        ModelError: the source cannot be read or says something impossible; ``where`` names file and node.
+        SemanticsError: unknown or bad options, or ``strict`` and something to guess.
+    """
+    given = check_options(overrides)
+    if isinstance(source, Network):
+        return _with_semantics(source, preset, given, name)
+    graph, label = _raw(source)
+    shown = name or (Path(label).stem if label else "network")
+    try:
+        return convert(graph, shown, preset=preset, strict=strict, given=given)
+    except ModelError as error:
+        raise placed(error, label or shown) from None
+
+
+def _raw(source: object) -> tuple[RawGraph, str]:
+    """The raw graph, and the file's name ("" for an object)."""
+    if isinstance(source, str | os.PathLike):
+        path = Path(os.fspath(source))
+        try:
+            return read_graph(path), path.name
+        except ModelError as error:
+            raise placed(error, str(path)) from None
+    if is_graph(source) or is_node(source):
+        return from_graph(source), ""
+    raise ModelError(f"a {type(source).__name__} cannot be loaded", code="BAD_SOURCE",
+                     fix="give the path of a .nir file, a nir.NIRGraph or an hwsdk Network")
+
+
+def _with_semantics(network: Network, preset: str | None, given: Mapping[str, Any], name: str | None) -> Network:
+    """A Network with other semantics; its delays are edges already and stay."""
+    fixed = [k for k in _ON_EDGES if k in given]
+    if fixed:
+        raise SemanticsError(f"{', '.join(fixed)} cannot be changed: the network's edges already carry their delays",
+                             where=network.name, code="DELAYS_FIXED", fix="give the delays when the file is loaded")
+    changes = dict(given)
+    if preset is not None:
+        kept = {k: getattr(network.semantics, k) for k in _ON_EDGES}
+        changes = {**preset_named(preset).to_dict(), **kept, **given}
+    if not changes and name in (None, network.name):
+        return network
+    told = ", ".join(f"{k}={v}" for k, v in changes.items())
+    note = Ledger((LedgerEntry("changed", "", "SEMANTICS", f"semantics set again: {told}"),)) if changes else Ledger()
+    return network.replace(name=name or network.name, semantics=network.semantics.with_(**changes),
+                           ledger=network.ledger + note)

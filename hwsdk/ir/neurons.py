@@ -1,0 +1,182 @@
+"""Nodes with state. Continuous-time ones are NIR's; the discrete ones are what a chip computes.
+
+Every array parameter has the full shape of the population. Time constants are in the model's own time unit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsdk.errors import ModelError
+from hwsdk.ir.nodes import FloatArray, Node, Shape
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neuron(Node):
+    """Base of all populations. ``spiking`` is False where the membrane itself is the output."""
+
+    stateful: ClassVar[bool] = True
+    spiking: ClassVar[bool] = True
+
+    @property
+    def shape(self) -> Shape:
+        """The population's shape: that of its first array parameter."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                return value.shape
+        raise ModelError("a population without array parameters has no shape", code="BAD_SHAPE")
+
+    @property
+    def n(self) -> int:
+        """Number of neurons."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """Unchanged; the input must have the population's shape."""
+        if in_shape != self.shape:
+            raise ModelError(f"the population has shape {self.shape}, its input is {in_shape}", code="SHAPE_MISMATCH",
+                             fix="check the layer before it")
+        return in_shape
+
+    def parameters(self) -> int:
+        """All array parameters."""
+        arrays = [getattr(self, f.name) for f in dataclasses.fields(self)]
+        return sum(int(a.size) for a in arrays if isinstance(a, np.ndarray))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class I(Neuron):  # noqa: E742 - NIR's name
+    """v' = r I. The output is v."""
+
+    spiking: ClassVar[bool] = False
+    r: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IF(Neuron):
+    """v' = r I; spike above v_threshold."""
+
+    r: FloatArray
+    v_threshold: FloatArray
+    v_reset: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LI(Neuron):
+    """tau v' = (v_leak - v) + r I. The output is v."""
+
+    spiking: ClassVar[bool] = False
+    tau: FloatArray
+    r: FloatArray
+    v_leak: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LIF(Neuron):
+    """LI with a threshold."""
+
+    tau: FloatArray
+    r: FloatArray
+    v_leak: FloatArray
+    v_threshold: FloatArray
+    v_reset: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CubaLI(Neuron):
+    """tau_syn I' = -I + w_in S; tau_mem v' = (v_leak - v) + r I. The output is v."""
+
+    spiking: ClassVar[bool] = False
+    tau_syn: FloatArray
+    tau_mem: FloatArray
+    r: FloatArray
+    v_leak: FloatArray
+    w_in: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CubaLIF(Neuron):
+    """CubaLI with a threshold."""
+
+    tau_syn: FloatArray
+    tau_mem: FloatArray
+    r: FloatArray
+    v_leak: FloatArray
+    v_threshold: FloatArray
+    v_reset: FloatArray
+    w_in: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Threshold(Neuron):
+    """z = [x > threshold], without state from step to step."""
+
+    threshold: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DiscreteLIF(Neuron):
+    """One step of a current-based LIF neuron in floats, with every gain folded into the weights.
+
+    u <- decay_u u + input;  v <- decay_v v + u + bias;  spike when v is beyond v_threshold (``comparison``);
+    then v <- 0 (``reset`` "value") or v - reset_by ("subtract"). A population with ``fires`` False puts out v.
+    u_init, v_init: state before the first step of the run. u_start, v_start: state before the model's own first step,
+    which a chip reaches ``lag`` steps later. v_offset: the model's v is v + v_offset.
+    """
+
+    decay_u: FloatArray
+    decay_v: FloatArray
+    bias: FloatArray
+    v_threshold: FloatArray
+    reset_by: FloatArray
+    u_init: FloatArray
+    v_init: FloatArray
+    u_start: FloatArray
+    v_start: FloatArray
+    v_offset: FloatArray
+    reset: str = "value"
+    comparison: str = ">"
+    fires: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FixedLIF(Neuron):
+    """The Loihi integer neuron: lava-nc 0.10.0 PyLifModelBitAcc (lava/proc/lif/models.py), tz(x, k) = toward zero.
+
+    u' = tz(u (4096 - du - 1), 12) + (a << 6), wrapped once into (-2^23, 2^23];
+    v' = tz(v (4096 - dv), 12) + u + bias, clipped to +-(2^23 - 1); spike when v > vth << 6, then v = 0
+    ("value") or v - reset_by ("subtract"). bias = bias_mant << bias_exp. All int64 arrays of the full shape.
+    ``fires`` False: never spikes, v is read out. scale (float, full shape): v_int = scale * v of the float network.
+    """
+
+    du: IntArray
+    dv: IntArray
+    vth: IntArray
+    bias_mant: IntArray
+    bias_exp: IntArray
+    reset_by: IntArray
+    u_init: IntArray
+    v_init: IntArray
+    scale: FloatArray
+    v_offset: FloatArray
+    reset: str = "value"
+    fires: bool = True
+
+    @property
+    def bias(self) -> IntArray:
+        """bias_mant << bias_exp (arithmetic right shift for a negative exponent)."""
+        left = self.bias_mant << np.maximum(self.bias_exp, 0)
+        return np.asarray(np.where(self.bias_exp >= 0, left, self.bias_mant >> np.maximum(-self.bias_exp, 0)))
+
+
+def is_spiking(node: Neuron) -> bool:
+    """True if the population puts out spikes, False if it puts out its membrane."""
+    return bool(getattr(node, "fires", node.spiking))

@@ -1,0 +1,61 @@
+"""Traces on disk: one .npz with the events of every population and every count."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from hwsdk.errors import DataError
+from hwsdk.ir.data import Events
+from hwsdk.ir.trace import Trace
+
+
+def save_trace(trace: Trace, path: str | Path) -> Path:
+    """Write spikes, counts and lags (no states): to a temporary name beside it, then moved into place."""
+    final = Path(path)
+    arrays: dict[str, object] = {}
+    for i, events in enumerate(trace.spikes.values()):
+        for column in ("sample", "step", "index"):
+            arrays[f"spikes{i}_{column}"] = getattr(events, column)
+        arrays[f"spikes{i}_value"] = events.values()
+    arrays |= {f"count_{name}": counts for name, counts in trace.counts.items()}
+    head = {"samples": trace.n_samples, "steps": trace.n_steps, "lag": dict(trace.lag),
+            "spikes": [[name, list(e.shape)] for name, e in trace.spikes.items()]}
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{final.name}.tmp", dir=final.parent)
+    except OSError as error:
+        raise DataError(f"cannot write here: {error.strerror}", where=str(final), code="CANNOT_WRITE",
+                        fix="choose another folder") from None
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            np.savez_compressed(stream, head=np.array(json.dumps(head)), **arrays)  # type: ignore[arg-type]
+        os.replace(temporary, final)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return final
+
+
+def load_trace(path: str | Path) -> Trace:
+    """Read a trace.
+
+    Raises:
+        DataError: not a trace file of hwsdk.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as z:
+            head = json.loads(str(z["head"]))
+            spikes = {}
+            for i, (name, shape) in enumerate(head["spikes"]):
+                value = z[f"spikes{i}_value"]
+                spikes[name] = Events(tuple(shape), head["samples"], head["steps"], z[f"spikes{i}_sample"],
+                                      z[f"spikes{i}_step"], z[f"spikes{i}_index"], None if (value == 1).all() else value)
+            counts = {k[len("count_") :]: z[k] for k in z.files if k.startswith("count_")}
+    except (OSError, KeyError, ValueError, EOFError, TypeError) as error:
+        raise DataError(f"not a trace of hwsdk: {error}", where=str(path), code="BAD_TRACE",
+                        fix="write one with: hwsdk simulate P.hwx --input DATA -o TRACE.npz") from None
+    return Trace(head["samples"], head["steps"], spikes, counts=counts, lag=head["lag"])

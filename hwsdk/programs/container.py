@@ -1,0 +1,133 @@
+"""The .hwx file: a zip of one JSON manifest and plain .npy arrays. The same program gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hwsdk.errors import ProgramError
+
+SCHEMA = 1
+MAX_BYTES = 8 << 30
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+class Manifest(BaseModel):
+    """What every .hwx file says about itself; ``body`` is the program's own part."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    schema_version: int
+    kind: str
+    tool: str
+    digest: str
+    target: str
+    target_version: str
+    target_digest: str
+    semantics: dict[str, Any]
+    ledger: list[list[str]]
+    body: dict[str, Any]
+
+
+def content_digest(body: Mapping[str, Any], arrays: Arrays) -> str:
+    """SHA-256 over the body and every array with its type and shape, as hex."""
+    h = hashlib.sha256(json.dumps(body, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        h.update(f"|{name}|{array.dtype.str}|{array.shape}|".encode())
+        h.update(array.tobytes())
+    return h.hexdigest()
+
+
+def write(path: str | Path, manifest: Manifest, arrays: Arrays) -> Path:
+    """Write a .hwx file: to a temporary name beside it, then moved into place."""
+    with atomic_file(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        _add(archive, "manifest.json", manifest.model_dump_json(indent=1).encode())
+        for name in sorted(arrays):
+            buffer = io.BytesIO()
+            np.save(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            _add(archive, f"arrays/{name}.npy", buffer.getvalue())
+    return Path(path)
+
+
+def read(path: str | Path) -> tuple[Manifest, dict[str, NDArray[np.generic]]]:
+    """Read a .hwx file and check its digest.
+
+    Raises:
+        ProgramError: not a .hwx file, of another schema, damaged, or changed since it was written.
+    """
+    where = str(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(item.file_size for item in archive.infolist()) > MAX_BYTES:
+                raise ProgramError("it unpacks to more than 8 GiB", where=where, fix="compile it again")
+            manifest = Manifest.model_validate_json(archive.read("manifest.json"))
+            _check_schema(manifest, where)
+            arrays = {n[len("arrays/") : -len(".npy")]: np.load(io.BytesIO(archive.read(n)), allow_pickle=False)
+                      for n in archive.namelist() if n.startswith("arrays/")}
+    except (OSError, zipfile.BadZipFile, KeyError, EOFError, ValueError, ValidationError, NotImplementedError,
+            zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        raise ProgramError(f"not a readable .hwx file: {_short(error)}", where=where,
+                           fix="compile the model again with: hwsdk compile MODEL --target T -o P.hwx") from None
+    if content_digest(manifest.body, arrays) != manifest.digest:
+        raise ProgramError("its content does not match its digest; it was damaged or edited", where=where,
+                           code="DIGEST_MISMATCH", fix="compile the model again")
+    return manifest, arrays
+
+
+def _check_schema(manifest: Manifest, where: str) -> None:
+    if manifest.schema_version != SCHEMA:
+        raise ProgramError(f"schema version {manifest.schema_version}, this hwsdk reads {SCHEMA}", where=where,
+                           code="SCHEMA_VERSION", fix="compile the model again with this hwsdk")
+
+
+def _short(error: Exception) -> str:
+    """The first line of an exception."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    """One entry with a fixed time stamp."""
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o644 << 16
+    archive.writestr(info, data)
+
+
+@contextmanager
+def atomic_file(path: str | Path) -> Iterator[Any]:
+    """A binary file handle under a temporary name in the same folder, moved to ``path`` only if all went well.
+
+    Raises:
+        ProgramError: the folder cannot be written.
+    """
+    final = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{final.name}.tmp", dir=final.parent)
+    except OSError as error:
+        raise ProgramError(f"cannot write here: {error.strerror}", where=str(final), code="CANNOT_WRITE",
+                           fix="choose another folder") from None
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, final)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,200 @@
+"""LoihiProgram: what every core's memory holds, in flat arrays with one pointer array a level."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hwsdk
+from hwsdk.errors import ProgramError
+from hwsdk.ir.ledger import Ledger, LedgerEntry
+from hwsdk.ir.nodes import Shape, size
+from hwsdk.ir.semantics import Semantics
+from hwsdk.programs import container
+
+RESETS = ("value", "subtract")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something that sends spikes: a graph input or a population. ``first`` is the id of its first element."""
+
+    name: str
+    shape: Shape
+    first: int
+    fires: bool = True
+    lag: int = 0
+
+    @property
+    def n(self) -> int:
+        """Elements."""
+        return size(self.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoihiArrays:
+    """The cores' memories. C cores, N neurons in core order, A input axons, S synapses.
+
+    core_chip, core_x, core_y (C): chip and router of each core. neuron_ptr (C+1), axon_ptr (C+1), synapse_ptr (A+1).
+    source_id (N): the id by which a neuron sends. du, dv, vth, bias, u_init, v_init, reset_by (N); reset (N): index
+    into RESETS; fires (N) bool. axon_source (A): id that the axon listens to. target (S): neuron within the core;
+    weight (S) mantissa; exponent (S); delay (S) in steps, 1 or more. out_ptr (sources+1), out_core: the cores that
+    each source id sends to.
+    """
+
+    core_chip: NDArray[np.int32]
+    core_x: NDArray[np.int32]
+    core_y: NDArray[np.int32]
+    neuron_ptr: NDArray[np.int64]
+    source_id: NDArray[np.int64]
+    du: NDArray[np.int32]
+    dv: NDArray[np.int32]
+    vth: NDArray[np.int32]
+    bias: NDArray[np.int32]
+    u_init: NDArray[np.int32]
+    v_init: NDArray[np.int32]
+    reset: NDArray[np.uint8]
+    reset_by: NDArray[np.int32]
+    fires: NDArray[np.bool_]
+    axon_ptr: NDArray[np.int64]
+    axon_source: NDArray[np.int64]
+    synapse_ptr: NDArray[np.int64]
+    target: NDArray[np.int32]
+    weight: NDArray[np.int16]
+    exponent: NDArray[np.int8]
+    delay: NDArray[np.uint8]
+    out_ptr: NDArray[np.int64]
+    out_core: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoihiProgram:
+    """A network placed on Loihi-style cores; the simulator and a device run the same one.
+
+    inputs and populations: the senders, ids ascending, inputs first. outputs: output name -> population. usage: for
+    each core, resource -> words or entries used. losses: what quantisation cost, as text.
+    """
+
+    name: str
+    target: str
+    target_version: str
+    target_digest: str
+    model_digest: str
+    chips: int
+    inputs: tuple[Source, ...]
+    populations: tuple[Source, ...]
+    outputs: Mapping[str, tuple[str, ...]]
+    arrays: LoihiArrays
+    semantics: Semantics
+    usage: tuple[Mapping[str, int], ...] = ()
+    ledger: Ledger = field(default_factory=Ledger)
+    losses: str = ""
+
+    kind = "loihi"
+
+    @property
+    def n_cores(self) -> int:
+        """Cores that hold neurons."""
+        return len(self.arrays.core_chip)
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons on all cores."""
+        return len(self.arrays.source_id)
+
+    @property
+    def n_synapses(self) -> int:
+        """Synapses on all cores, as stored for simulation."""
+        return len(self.arrays.weight)
+
+    def core_of(self) -> NDArray[np.int32]:
+        """Core of each neuron, in core order."""
+        return np.repeat(np.arange(self.n_cores, dtype=np.int32), np.diff(self.arrays.neuron_ptr))
+
+    def digest(self) -> str:
+        """SHA-256 over everything that decides what the chip does, as hex."""
+        return container.content_digest(self._body(), self._arrays())
+
+    def save(self, path: str | Path) -> Path:
+        """Write a .hwx file."""
+        manifest = container.Manifest(
+            schema_version=container.SCHEMA, kind=self.kind, tool=f"hwsdk {hwsdk.__version__}", digest=self.digest(),
+            target=self.target, target_version=self.target_version, target_digest=self.target_digest,
+            semantics=self.semantics.to_dict(),
+            ledger=[[e.kind, e.node, e.code, e.text] for e in self.ledger.entries], body=self._body())
+        return container.write(path, manifest, self._arrays())
+
+    @classmethod
+    def load(cls, path: str | Path) -> LoihiProgram:
+        """Read a .hwx file.
+
+        Raises:
+            ProgramError: damaged, of another schema, or for another kind of chip.
+        """
+        manifest, arrays = container.read(path)
+        if manifest.kind != cls.kind:
+            raise ProgramError(f"a program of kind {manifest.kind!r}", where=str(path), code="WRONG_KIND",
+                               fix="load it with hwsdk.load_program")
+        try:
+            return cls._from(manifest, arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProgramError(f"a field is missing or wrong: {error}", where=str(path),
+                               fix="compile the model again") from None
+
+    @classmethod
+    def _from(cls, manifest: container.Manifest, arrays: dict[str, NDArray[np.generic]]) -> LoihiProgram:
+        body = manifest.body
+        return cls(
+            body["name"], manifest.target, manifest.target_version, manifest.target_digest, body["model_digest"],
+            body["chips"], *(tuple(Source(n, tuple(s), i, f, k) for n, s, i, f, k in body[part])
+                             for part in ("inputs", "populations")),
+            {k: tuple(v) for k, v in body["outputs"].items()},
+            LoihiArrays(**{f.name: arrays[f.name] for f in dataclasses.fields(LoihiArrays)}),  # type: ignore[arg-type]
+            Semantics(**manifest.semantics), tuple(body["usage"]),
+            Ledger(tuple(LedgerEntry(*row) for row in manifest.ledger)), body["losses"])
+
+    def _body(self) -> dict[str, Any]:
+        """The JSON part of the program."""
+        return {
+            "name": self.name, "model_digest": self.model_digest, "chips": self.chips,
+            "inputs": [[s.name, list(s.shape), s.first, s.fires, s.lag] for s in self.inputs],
+            "populations": [[s.name, list(s.shape), s.first, s.fires, s.lag] for s in self.populations],
+            "outputs": {k: list(v) for k, v in self.outputs.items()},
+            "usage": [dict(u) for u in self.usage], "losses": self.losses,
+        }
+
+    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+        return {f.name: getattr(self.arrays, f.name) for f in dataclasses.fields(LoihiArrays)}
+
+    def to_text(self) -> str:
+        """A stable, readable listing: senders, then one line a core."""
+        a = self.arrays
+        lines = [f"program {self.name} for {self.target} version {self.target_version}, {self.chips} chip(s)",
+                 f"semantics {self.semantics.to_text()}"]
+        lines += [f"input {s.name} {list(s.shape)} ids {s.first}..{s.first + s.n - 1}" for s in self.inputs]
+        lines += [f"population {s.name} {list(s.shape)} ids {s.first}..{s.first + s.n - 1} lag {s.lag}"
+                  + ("" if s.fires else " read out") for s in self.populations]
+        lines += [f"output {n} from {', '.join(p)}" for n, p in self.outputs.items()]
+        for c in range(self.n_cores):
+            lo, hi = a.neuron_ptr[c], a.neuron_ptr[c + 1]
+            used = " ".join(f"{k}={v}" for k, v in (self.usage[c] if self.usage else {}).items())
+            lines.append(f"core {c} chip {a.core_chip[c]} router ({a.core_x[c]},{a.core_y[c]}) "
+                         f"{self._slices(int(lo), int(hi))} {used}")
+        return "\n".join(lines) + "\n"
+
+    def _slices(self, lo: int, hi: int) -> str:
+        """Which neurons of which populations a core holds."""
+        ids = self.arrays.source_id[lo:hi]
+        parts = []
+        for s in self.populations:
+            own = ids[(ids >= s.first) & (ids < s.first + s.n)] - s.first
+            if len(own):
+                parts.append(f"{s.name}[{own.min()}..{own.max()}]" if len(own) == own.max() - own.min() + 1
+                             else f"{s.name}[{len(own)} neurons]")
+        return "+".join(parts)

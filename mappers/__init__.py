@@ -1,0 +1,1 @@
+"""Mappers: passes that take an ir.Network to a chip's Program."""

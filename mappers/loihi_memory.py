@@ -1,0 +1,130 @@
+"""How much of a Loihi core's memory a part of a population takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsdk.ir.network import Network
+from hwsdk.ir.neurons import FixedLIF
+from hwsdk.ir.nodes import Synapses
+from hwsdk.targets import Target
+
+IntArray = NDArray[np.int64]
+PER_CORE = ("neurons", "groups", "axons_in", "axons_out", "synapse_words", "total_words")
+DELAY_BITS = 6
+"""Width of the synaptic delay field (Loihi 1: 6 bits, Davies 2018); added where a projection has delays."""
+SYNAPSES_A_GROUP = 64
+"""Loihi 1 stores synapses in groups of up to 64, each with its own header (nengo-loihi)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartUsage:
+    """Resources of each of k parts of one population, int64 (k,) each."""
+
+    neurons: IntArray
+    groups: IntArray
+    axons_in: IntArray
+    synapse_words: IntArray
+
+    def of(self, part: int) -> dict[str, int]:
+        """The numbers of one part, without its outgoing axons."""
+        return {n: int(getattr(self, n)[part]) for n in ("neurons", "groups", "axons_in", "synapse_words")}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PopulationMemory:
+    """Everything about one population that decides what its parts take."""
+
+    name: str
+    cell: FixedLIF
+    projections: tuple[Synapses, ...]
+    group: IntArray
+    target: Target
+
+    def usage(self, part: IntArray, k: int) -> PartUsage:
+        """Resources when neuron i goes to part[i] of k."""
+        n = self.cell.n
+        words, axons = np.zeros(k, np.int64), np.zeros(k, np.int64)
+        for s in self.projections:
+            per_axon = _per_axon(s, part, k)
+            axons += (per_axon > 0).sum(axis=1)
+            words += self._words(s, part, k, per_axon)
+        groups = np.zeros((k, int(self.group.max(initial=0)) + 1), bool)
+        groups[part, self.group] = True
+        return PartUsage(np.bincount(part, minlength=k).astype(np.int64)[:k] if n else np.zeros(k, np.int64),
+                         groups.sum(axis=1), axons, words)
+
+    def _words(self, s: Synapses, part: IntArray, k: int, per_axon: IntArray) -> IntArray:
+        """Synapse words of one projection on each part."""
+        if s.shared is None:
+            return self._stored(per_axon, s).sum(axis=1)
+        channels = _channels_on(part, k, s.post_shape)
+        one = shared_words(channels // s.shared.groups if s.shared.groups > 1 else channels, s, self.target)
+        return s.shared.c_in * prod(s.shared.kernel) * one
+
+    def _stored(self, n: IntArray, s: Synapses) -> IntArray:
+        """Words for lists of n synapses that are stored one by one."""
+        return stored_words(n, s.weight_bits, bool((s.delay_ticks > 1).any()), self.target)
+
+
+def stored_words(n: IntArray, bits: int, delays: bool, target: Target) -> IntArray:
+    """64-bit words for one axon's list of n synapses (facts: dense = ceil(n (12 + b) / 64) on Loihi 2)."""
+    entry = bits + (target.memory.index_bits.value or 0) + (DELAY_BITS if delays else 0)
+    if target.memory.model == "loihi2":
+        return -(-n * entry // 64)
+    header = target.memory.group_overhead_bits.value or 0
+    full, rest = np.divmod(n, SYNAPSES_A_GROUP)
+    return full * -(-(SYNAPSES_A_GROUP * entry + header) // 64) + np.where(rest > 0, -(-(rest * entry + header) // 64), 0)
+
+
+def shared_words(channels: IntArray, s: Synapses, target: Target) -> IntArray:
+    """Words for one kernel position that serves ``channels`` output channels (facts: ceil((C_out b + 10) / 64))."""
+    if target.memory.model == "loihi1":
+        return stored_words(channels, s.weight_bits, False, target)
+    return -(-(np.maximum(channels, 1) * s.weight_bits + (target.memory.group_overhead_bits.value or 0)) // 64)
+
+
+def _per_axon(s: Synapses, part: IntArray, k: int) -> IntArray:
+    """(k, sources): synapses of each source on each part."""
+    n_pre = prod(s.pre_shape)
+    key = part[s.target] * n_pre + s.source
+    return np.bincount(key, minlength=k * n_pre).reshape(k, n_pre)
+
+
+def _channels_on(part: IntArray, k: int, shape: tuple[int, ...]) -> IntArray:
+    """Output channels (first axis) with a neuron on each part."""
+    channel = np.repeat(np.arange(shape[0]), prod(shape[1:]))
+    seen = np.zeros((k, shape[0]), bool)
+    seen[part, channel] = True
+    return seen.sum(axis=1)
+
+
+def population_memory(network: Network, name: str, target: Target) -> PopulationMemory:
+    """The memory model of one population of an integer network."""
+    cell = network.nodes[name]
+    if not isinstance(cell, FixedLIF):
+        raise TypeError(f"{name} is not a FixedLIF population")
+    found = [network.nodes[e.source] for e in network.sources(name)]
+    return PopulationMemory(name, cell, tuple(s for s in found if isinstance(s, Synapses)), neuron_groups(cell), target)
+
+
+def neuron_groups(cell: FixedLIF) -> IntArray:
+    """Group of each neuron, flat: neurons with the same decays, threshold and reset share one configuration."""
+    table = np.stack([x.ravel() for x in (cell.du, cell.dv, cell.vth, cell.reset_by)])
+    if (table == table[:, :1]).all():
+        return np.zeros(cell.n, np.int64)
+    return np.unique(table, axis=1, return_inverse=True)[1].ravel().astype(np.int64)
+
+
+def limits(target: Target) -> dict[str, int | None]:
+    """Per-core capacities by resource."""
+    return {name: target.limit(name) for name in PER_CORE}
+
+
+def total_words(usage: dict[str, int]) -> int:
+    """Fit to the Intel compiler print-outs: neurons + synapse words + input axons + axon map, one word each."""
+    return usage["neurons"] + usage["synapse_words"] + usage["axons_in"] + usage.get("axons_out", 0)

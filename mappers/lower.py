@@ -1,0 +1,195 @@
+"""lower: any ir.Network -> the same network as DiscreteLIF populations joined by Synapses, exact in real arithmetic.
+
+Connections between populations become matrices, gains move into the weights, resets move to 0, biases act on the
+membrane, and every population gets a lag so that each connection takes one step or more, as chips need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsdk.errors import UnsupportedError
+from hwsdk.ir.affine import constant_currents
+from hwsdk.ir.ledger import LedgerWriter
+from hwsdk.ir.network import Edge, Network
+from hwsdk.ir.neurons import Neuron, is_spiking
+from hwsdk.ir.nodes import Flatten, Input, Node, Output, SharedKernel, Synapses
+from hwsdk.mappers.discretise import Discrete, discretise, readout
+from hwsdk.mappers.maps import LinearMap, identity
+from hwsdk.mappers.retime import Link, lags
+
+Reach = dict[str, LinearMap]
+
+
+@dataclass(frozen=True, slots=True)
+class Lower:
+    """The pass. ``min_delay``: steps that the chip's own connections take."""
+
+    name: str = "lower"
+    min_delay: int = 1
+
+    def __call__(self, network: Network) -> Network:
+        """Lower a network.
+
+        Raises:
+            UnsupportedError: a part that no chip neuron of this form can do exactly; the code and fix say which.
+        """
+        log = LedgerWriter()
+        network = _with_readouts(network, log)
+        _refuse_analog_sources(network)
+        currents = constant_currents(network)
+        cells = {n: discretise(n, p, network.semantics, currents[n], log) for n, p in network.populations.items()}
+        bundles = _bundles(network, cells)
+        lag = lags([*network.inputs, *cells], [b.link for b in bundles], self.min_delay)
+        nodes: dict[str, Node] = dict(network.inputs)
+        edges = []
+        for name, cell in cells.items():
+            nodes[name] = cell.warmed(lag[name], log)
+        for b in bundles:
+            nodes[b.name] = b.synapses(lag, cells[b.link.target].gain, network.semantics.dt if _dirac(network) else 1.0)
+            edges += [Edge(b.link.source, b.name), Edge(b.name, b.link.target)]
+            log.changed(b.name, "FOLDED", f"{b.via} became {nodes[b.name].parameters()} synapses")
+        edges += _output_edges(network, nodes)
+        if any(lag.values()):
+            log.changed("", "RETIMED", "each connection takes one step on the chip; lags: "
+                        + ", ".join(f"{n} {k}" for n, k in lag.items() if k))
+        return Network(network.name, nodes, tuple(edges), network.semantics, network.ledger + log.done(),
+                       _all_lags(network, lag))
+
+
+@dataclass(frozen=True, slots=True)
+class _Bundle:
+    """All synapses that enter one population from one emitter through one edge."""
+
+    name: str
+    link: Link
+    linear: LinearMap
+    via: str
+
+    def synapses(self, lag: dict[str, int], gain: NDArray[np.float64], dt: float) -> Synapses:
+        """The projection, with the retimed delays and the target's gain in the weights."""
+        shift = self.link.extra + lag[self.link.target] - lag[self.link.source]
+        columns = []
+        for delay, matrix in sorted(self.linear.parts.items()):
+            coo = matrix.tocoo()
+            keep = coo.data != 0
+            columns.append((coo.col[keep], coo.row[keep], coo.data[keep], np.full(int(keep.sum()), delay + shift)))
+        source, target, weight, ticks = (np.concatenate(c) for c in zip(*columns, strict=True))
+        order = np.lexsort((ticks, target, source))
+        conv = self.linear.conv
+        shared = None if conv is None else SharedKernel(conv.weight.shape[1] * conv.groups, conv.kernel, conv.groups)
+        return Synapses(
+            self.linear.in_shape, self.linear.out_shape, source[order].astype(np.int64),
+            target[order].astype(np.int64), weight[order] * gain.ravel()[target[order]] / dt,
+            ticks[order].astype(np.int64), shared,
+        )
+
+
+def _all_lags(network: Network, lag: dict[str, int]) -> dict[str, int]:
+    """Lags of the populations, and of each output that reads a single one."""
+    found = {n: lag[n] for n in network.populations}
+    for name in network.outputs:
+        behind = {source for e in network.sources(name) if (source := _flat_source(network, e.source))}
+        if len(behind) == 1:
+            found[name] = lag[behind.pop()]
+    return found
+
+
+def _dirac(network: Network) -> bool:
+    """True if spikes are Dirac pulses, of height 1/dt."""
+    return network.semantics.pulse == "dirac"
+
+
+def _bundles(network: Network, cells: dict[str, Discrete]) -> list[_Bundle]:
+    """Every way from an emitter (input or population) through stateless nodes into a population."""
+    reach: dict[str, Reach] = {}
+    for name in [*network.inputs, *network.populations]:
+        reach[name] = {name: identity(network.shapes[name])}
+    for name in _stateless_order(network):
+        reach[name] = {emitter: m.then(network.nodes[name]) for emitter, m in _arriving(network, reach, name).items()}
+    found = []
+    for target, cell in cells.items():
+        for edge in network.sources(target):
+            for emitter, linear in reach[edge.source].items():
+                linear = linear.delayed(edge.delay_ticks)
+                if linear.nnz == 0:
+                    continue
+                base = f"{emitter}->{target}"
+                name = base if edge.source == emitter or len(network.sources(target)) == 1 else f"{base}:{edge.source}"
+                first = min(d for d, m in linear.parts.items() if m.nnz)
+                found.append(_Bundle(name, Link(emitter, target, first, cell.extra_delay), linear, edge.source))
+    return found
+
+
+def _arriving(network: Network, reach: dict[str, Reach], name: str) -> Reach:
+    """Emitter -> map to a node's input, all edges together."""
+    total: Reach = {}
+    for edge in network.sources(name):
+        for emitter, linear in reach[edge.source].items():
+            linear = linear.delayed(edge.delay_ticks)
+            total[emitter] = total[emitter] + linear if emitter in total else linear
+    return total
+
+
+def _stateless_order(network: Network) -> list[str]:
+    """Stateless nodes, each after the stateless nodes that feed it."""
+    pending = [n for n in network.order if not isinstance(network.nodes[n], Input | Output | Neuron)]
+    done: list[str] = []
+    while pending:
+        ready = [n for n in pending if not any(e.source in pending for e in network.sources(n))]
+        done += ready
+        pending = [n for n in pending if n not in ready]
+    return done
+
+
+def _with_readouts(network: Network, log: LedgerWriter) -> Network:
+    """Put a neuron that never fires in front of every Output that is fed by a connection."""
+    nodes, edges, added = dict(network.nodes), list(network.edges), False
+    for name in network.outputs:
+        feeding = network.sources(name)
+        if all(_flat_source(network, e.source) is not None for e in feeding):
+            continue
+        added = True
+        cell = f"{name}.readout"
+        nodes[cell] = readout(network.shapes[name])
+        edges = [Edge(e.source, cell, e.delay_ticks) if e.target == name else e for e in edges]
+        edges.append(Edge(cell, name))
+        log.changed(name, "READOUT_ADDED", "the output is a weighted sum; a neuron that never fires reads it out")
+    return network.replace(nodes=nodes, edges=tuple(edges)) if added else network
+
+
+def _flat_source(network: Network, name: str) -> str | None:
+    """The population behind a chain of nothing but Flatten, or None."""
+    while isinstance(network.nodes[name], Flatten) and len(network.sources(name)) == 1:
+        name = network.sources(name)[0].source
+    return name if isinstance(network.nodes[name], Neuron) else None
+
+
+def _output_edges(network: Network, nodes: dict[str, Node]) -> list[Edge]:
+    """Outputs joined straight to their populations, in the populations' shape."""
+    edges = []
+    for name in network.outputs:
+        sources = [_flat_source(network, e.source) for e in network.sources(name)]
+        for source in sources:
+            if source is not None:
+                nodes[name] = Output(network.shapes[source])
+                edges.append(Edge(source, name))
+    return edges
+
+
+def _refuse_analog_sources(network: Network) -> None:
+    """A membrane that is not a spike cannot travel to another neuron."""
+    for name, node in network.populations.items():
+        if is_spiking(node):
+            continue
+        for edge in network.targets(name):
+            if not isinstance(network.nodes[edge.target], Output | Flatten):
+                raise UnsupportedError(
+                    f"{type(node).__name__} has no spikes, yet it feeds {edge.target}", where=name,
+                    code="ANALOG_CONNECTION", fix="let it feed an Output only, or give it a threshold")
+    if not network.populations:
+        raise UnsupportedError("there is no neuron in the model", code="NO_NEURONS", fix="add a spiking layer")
+

@@ -1,0 +1,255 @@
+"""quantize: DiscreteLIF floats -> FixedLIF integers in the Loihi form, with a report of what each layer lost.
+
+The form is that of lava-nc 0.10.0 (PyLifModelBitAcc, Dense fixed_pt): 12-bit decays, 8-bit weight mantissas (even
+where signs are mixed) with a common exponent, bias mantissa and exponent, threshold << 6.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsdk.errors import UnsupportedError
+from hwsdk.ir.ledger import LedgerWriter
+from hwsdk.ir.network import Network
+from hwsdk.ir.neurons import DiscreteLIF, FixedLIF
+from hwsdk.ir.nodes import Node, Synapses
+from hwsdk.ir.trace import Trace
+from hwsdk.mappers.quantize_neuron import U_LIMIT, quantize_cell
+
+Array = NDArray[np.float64]
+VTH_LIMIT = (1 << 17) - 1
+BIAS_LIMIT = 4095 << 7
+MAX_WEIGHT_EXP = 7
+HEADROOM = 2.0
+"""v may rise to this multiple of the threshold before the threshold itself is scaled down."""
+LONGEST_STAY = 64.0
+"""Steps of undecayed input that the worst case of u counts at the most; strict simulation catches what exceeds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLoss:
+    """What quantisation cost one population. Relative errors are root-mean-square over root-mean-square.
+
+    scale: v_int / v_float; weight_bits: bits that the weights really use; u_peak_share: worst-case (or measured)
+    |u| over the register's range; lost_weights: non-zero weights that became zero.
+    """
+
+    layer: str
+    neurons: int
+    synapses: int
+    scale: float
+    weight_exp: int
+    weight_bits: float
+    weight_error: float
+    lost_weights: int
+    threshold_error: float
+    bias_error: float
+    decay_error: float
+    u_peak_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuantReport:
+    """One LayerLoss a population, in causal order; ``calibrated`` says whether data set the ranges."""
+
+    bits: int
+    per_channel: bool
+    calibrated: bool
+    layers: tuple[LayerLoss, ...] = ()
+
+    def to_text(self) -> str:
+        """A table, one line a layer."""
+        head = f"quantised to {self.bits} bits, {'per channel' if self.per_channel else 'per layer'}, ranges from " \
+               f"{'calibration data' if self.calibrated else 'the worst case'}"
+        rows = [f"  {r.layer:20} scale {r.scale:<10.4g} weights {r.weight_bits:.1f} bit, error {r.weight_error:.2%}, "
+                f"{r.lost_weights} lost; threshold {r.threshold_error:.2%}; bias {r.bias_error:.2%}; "
+                f"decay {r.decay_error:.2g}; u uses {r.u_peak_share:.0%}" for r in self.layers]
+        return "\n".join([head, *rows]) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantize:
+    """The pass.
+
+    bits: weight bits, 1 to 8. per_channel: one scale for each slice of a population's first axis, where it has more
+    than one axis. calibration: a float trace of the lowered network with states "u" of every population, or None.
+    """
+
+    name: str = "quantize"
+    bits: int = 8
+    per_channel: bool = False
+    calibration: Trace | None = None
+
+    def __call__(self, network: Network) -> tuple[Network, QuantReport]:
+        """Quantise a lowered network.
+
+        Raises:
+            UnsupportedError: bits outside 1 to 8, or a bias or threshold that no scale brings into its register.
+        """
+        if not 1 <= self.bits <= 8:
+            raise UnsupportedError(f"{self.bits} weight bits; the chip stores 1 to 8", code="BAD_BITS",
+                                   fix="choose bits from 1 to 8")
+        log, nodes, losses = LedgerWriter(), dict(network.nodes), []
+        for name, cell in network.populations.items():
+            if isinstance(cell, DiscreteLIF):
+                losses.append(self._layer(network, name, cell, nodes, log))
+        report = QuantReport(self.bits, self.per_channel, self.calibration is not None, tuple(losses))
+        return network.replace(nodes=nodes, ledger=network.ledger + log.done()), report
+
+    def _layer(self, network: Network, name: str, cell: DiscreteLIF, nodes: dict[str, Node],
+               log: LedgerWriter) -> LayerLoss:
+        """Quantise one population with everything that enters it."""
+        incoming = {e.source: network.nodes[e.source] for e in network.sources(name)}
+        synapses = {n: s for n, s in incoming.items() if isinstance(s, Synapses)}
+        u_peak = self._u_peak(name, cell, synapses)
+        unit = choose_unit(name, cell, synapses, self._channels(cell), self.bits, u_peak)
+        whole = {n: integer_weights(s, unit, self.bits, n) for n, s in synapses.items()}
+        fixed = quantize_cell(name, cell, unit.reshape(cell.shape), network.lag.get(name, 0), log)
+        nodes[name] = fixed
+        nodes.update(whole)
+        loss = _loss(name, cell, fixed, unit, synapses, whole, u_peak)
+        log.changed(name, "QUANTISED", f"weights to {self.bits} bits (error {loss.weight_error:.2%}, "
+                    f"{loss.lost_weights} became 0), threshold error {loss.threshold_error:.2%}")
+        return loss
+
+    def _channels(self, cell: DiscreteLIF) -> NDArray[np.int64]:
+        """Group of each neuron that shares one scale, 0 .. groups-1, flat."""
+        if not self.per_channel or len(cell.shape) < 2:
+            return np.zeros(cell.n, np.int64)
+        return np.repeat(np.arange(cell.shape[0]), cell.n // cell.shape[0])
+
+    def _u_peak(self, name: str, cell: DiscreteLIF, synapses: dict[str, Synapses]) -> Array:
+        """Largest |u| of each neuron, flat: measured with a factor of 2 to spare, or the worst case."""
+        start = np.abs(cell.u_init).ravel()
+        if self.calibration is not None and (name, "u") in self.calibration.states:
+            u = np.abs(self.calibration.states[name, "u"]).max(axis=(0, 1))
+            return np.maximum(2.0 * np.asarray(u, np.float64), start)
+        total = np.zeros(cell.n)
+        for s in synapses.values():
+            total += np.bincount(s.target, weights=np.abs(s.weight), minlength=cell.n)
+        stay = np.minimum(1 / np.maximum(1 - cell.decay_u.ravel(), 1e-12), LONGEST_STAY)
+        return np.asarray(np.maximum(total * stay, start))
+
+
+def choose_unit(name: str, cell: DiscreteLIF, synapses: dict[str, Synapses], channel: NDArray[np.int64], bits: int,
+                u_peak: Array) -> Array:
+    """Weight units per model unit, one a neuron (flat): the candidate with the least weight and threshold error.
+
+    Raises:
+        UnsupportedError: one-bit weights of both signs.
+    """
+    bound = _register_bound(cell, synapses, bits, channel, u_peak)
+    candidates = [_filling(s, bound, channel, bits, n) for n, s in synapses.items() if np.any(s.weight)]
+    power = 2.0 ** np.floor(np.log2(bound.min()))
+    candidates += [np.full(cell.n, power), np.full(cell.n, power / 2)]
+    costs = [_cost(cell, synapses, unit, bits) for unit in candidates]
+    return candidates[int(np.argmin(np.round(costs, 6)))]
+
+
+def _register_bound(cell: DiscreteLIF, synapses: dict[str, Synapses], bits: int, channel: NDArray[np.int64],
+                    u_peak: Array) -> Array:
+    """Largest unit of each neuron that no register forbids, the same within a channel, flat."""
+    theta = np.abs(cell.v_threshold).ravel() * (HEADROOM if cell.fires else 0.0)
+    start = np.maximum(np.abs(cell.v_init), np.abs(cell.v_start)).ravel()
+    with np.errstate(divide="ignore"):
+        bound = np.minimum.reduce([
+            VTH_LIMIT / theta, VTH_LIMIT / start, (U_LIMIT - 64) / 64 / u_peak, BIAS_LIMIT / 64 / np.abs(cell.bias).ravel(),
+        ])
+    for n, s in synapses.items():
+        peak = np.zeros(cell.n)
+        np.maximum.at(peak, s.target, np.abs(s.weight))
+        with np.errstate(divide="ignore"):
+            bound = np.minimum(bound, weight_limit(s, bits, n) * 2.0**MAX_WEIGHT_EXP / peak)
+    bound = np.where(np.isfinite(bound), bound, 1.0)
+    smallest = np.full(int(channel.max(initial=0)) + 1, np.inf)
+    np.minimum.at(smallest, channel, bound)
+    return smallest[channel]
+
+
+def _filling(s: Synapses, bound: Array, channel: NDArray[np.int64], bits: int, name: str) -> Array:
+    """The unit with which one projection's largest weight fills its mantissa."""
+    peak = np.zeros(int(channel.max(initial=0)) + 1)
+    np.maximum.at(peak, channel[s.target], np.abs(s.weight))
+    each = np.where(peak > 0, peak, np.inf)[channel]
+    limit = weight_limit(s, bits, name)
+    with np.errstate(divide="ignore"):
+        room = float(np.min(np.where(np.isfinite(each), bound * each / limit, np.inf)))
+    exp = min(max(math.floor(math.log2(room)), 0), MAX_WEIGHT_EXP)
+    return np.minimum(bound, limit * 2.0**exp / np.where(np.isfinite(each), each, 1e-300))
+
+
+def _cost(cell: DiscreteLIF, synapses: dict[str, Synapses], unit: Array, bits: int) -> float:
+    """Relative weight error plus relative threshold error."""
+    loss = sum(_weight_error(s, integer_weights(s, unit, bits, n), unit) for n, s in synapses.items())
+    theta = cell.v_threshold.ravel() * unit
+    return loss + (_relative(np.floor(theta), theta) if cell.fires else 0.0)
+
+
+def sign_mode(weight: Array) -> str:
+    """Lava's sign mode: "excitatory", "inhibitory" or "mixed"."""
+    if not len(weight) or weight.min() >= 0:
+        return "excitatory"
+    return "inhibitory" if weight.max() <= 0 else "mixed"
+
+
+def weight_limit(s: Synapses, bits: int, name: str) -> int:
+    """Largest magnitude on the mantissa grid for the signs of this projection."""
+    mode = sign_mode(np.asarray(s.weight, np.float64))
+    limit = 255 >> (shift := grid_shift(bits, mode)) << shift
+    if limit == 0:
+        raise UnsupportedError("1-bit weights of both signs; the chip's grid holds only -256 and 0", where=name,
+                               code="BAD_BITS", fix="use 2 bits or more")
+    return limit
+
+
+def grid_shift(bits: int, mode: str) -> int:
+    """Low mantissa bits that are always zero (lava weightutils: 8 - bits, and one more where signs are mixed)."""
+    return 8 - bits + (mode == "mixed")
+
+
+def integer_weights(s: Synapses, unit: Array, bits: int, name: str) -> Synapses:
+    """The projection with weights on the chip's grid and the smallest exponent that holds them."""
+    mode, limit = sign_mode(np.asarray(s.weight, np.float64)), weight_limit(s, bits, name)
+    scaled = np.asarray(s.weight, np.float64) * unit[s.target]
+    peak = float(np.abs(scaled).max(initial=0.0))
+    exp = min(max(math.ceil(math.log2(peak / limit) - 1e-9), 0), MAX_WEIGHT_EXP) if peak > 0 else 0
+    step = 1 << grid_shift(bits, mode)
+    mantissa = np.clip(np.round(scaled / (step << exp)) * step, -limit, limit).astype(np.int64)
+    return Synapses(s.pre_shape, s.post_shape, s.source, s.target, mantissa, s.delay_ticks, s.shared, exp, bits, mode)
+
+
+def _weight_error(s: Synapses, whole: Synapses, unit: Array) -> float:
+    """Root-mean-square weight error over root-mean-square weight."""
+    exact = np.asarray(s.weight, np.float64) * unit[s.target]
+    return _relative(np.asarray(whole.weight, np.float64) * 2.0**whole.weight_exp, exact)
+
+
+def _relative(got: Array, exact: Array) -> float:
+    """Root-mean-square difference over root-mean-square, 0 where there is nothing."""
+    size = float(np.sqrt(np.mean(exact**2))) if len(exact) else 0.0
+    return float(np.sqrt(np.mean((got - exact) ** 2))) / size if size else 0.0
+
+
+def _loss(name: str, cell: DiscreteLIF, fixed: FixedLIF, unit: Array, synapses: dict[str, Synapses],
+          whole: dict[str, Synapses], u_peak: Array) -> LayerLoss:
+    """What one layer lost."""
+    errors = [(_weight_error(s, whole[n], unit), len(s.weight)) for n, s in synapses.items()]
+    total = sum(k for _, k in errors)
+    peak = max((float(np.abs(w.weight).max(initial=0)) / (1 << grid_shift(w.weight_bits, w.sign_mode))
+                for w in whole.values()), default=0.0)
+    scale = unit * 64
+    theta, bias = cell.v_threshold.ravel() * scale, cell.bias.ravel() * scale
+    decay = np.abs((4096 - fixed.dv) / 4096 - cell.decay_v).max(initial=0)
+    if cell.decay_u.any():
+        decay = max(decay, np.abs((4095 - fixed.du) / 4096 - cell.decay_u).max())
+    return LayerLoss(
+        name, cell.n, total, float(np.median(scale)), max((w.weight_exp for w in whole.values()), default=0),
+        math.log2(2 * peak + 1), math.sqrt(sum(e * e * k for e, k in errors) / total) if total else 0.0,
+        sum(int(((w.weight == 0) & (synapses[n].weight != 0)).sum()) for n, w in whole.items()),
+        _relative(fixed.vth.ravel() * 64.0, theta) if cell.fires else 0.0, _relative(fixed.bias.ravel() * 1.0, bias),
+        float(decay), float((u_peak * scale).max(initial=0.0) / U_LIMIT),
+    )

@@ -1,0 +1,54 @@
+"""retime: steps by which each population runs behind the model, so that every connection takes a step or more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hwsdk.errors import UnsupportedError
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A connection of the model: ``delay`` is its shortest delay, ``extra`` what the target's own order adds."""
+
+    source: str
+    target: str
+    delay: int
+    extra: int = 0
+
+
+def lags(names: list[str], links: list[Link], min_delay: int) -> dict[str, int]:
+    """The smallest lags with  delay + extra + lag(target) - lag(source) >= min_delay  on every link; inputs stay at 0.
+
+    Bellman-Ford on the longest path: a lag that still grows after len(names) rounds stands on a loop that is
+    shorter in the model than the chip can make it.
+
+    Raises:
+        UnsupportedError: LOOP_TOO_SHORT, naming the loop, its delay and the delay that it needs.
+    """
+    lag = dict.fromkeys(names, 0)
+    cause: dict[str, Link] = {}
+    for _ in range(len(names) + 1):
+        grew = False
+        for link in links:
+            need = lag[link.source] + min_delay - link.delay - link.extra
+            if need > lag[link.target]:
+                lag[link.target], cause[link.target], grew = need, link, True
+        if not grew:
+            return lag
+    raise _too_short(lag, cause, min_delay)
+
+
+def _too_short(lag: dict[str, int], cause: dict[str, Link], min_delay: int) -> UnsupportedError:
+    """The error that names a loop whose total delay is below one step a connection."""
+    name = max(cause, key=lambda n: lag[n])
+    seen: list[str] = []
+    while name not in seen:
+        seen.append(name)
+        name = cause[name].source if name in cause else name
+    loop = seen[seen.index(name) :][::-1]
+    delay = sum(cause[n].delay + cause[n].extra for n in loop)
+    return UnsupportedError(
+        f"the loop {' -> '.join([*loop, loop[0]])} takes {delay} step(s) in the model and needs "
+        f"{min_delay * len(loop)}, one for each of its connections", where=loop[0], code="LOOP_TOO_SHORT",
+        fix=f"import the model with recurrent_delay={min_delay * len(loop)}, and check its accuracy with that")

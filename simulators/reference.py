@@ -1,0 +1,225 @@
+"""The reference simulator: the living definition of the IR. Plain and slow; float64, float32 and integer."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from hwsdk.errors import DataError, InternalError
+from hwsdk.ir.affine import apply_map, constant_currents, constant_input, constant_outputs
+from hwsdk.ir.data import Events, Stimulus
+from hwsdk.ir.network import Network
+from hwsdk.ir.neurons import CubaLI, CubaLIF, FixedLIF, Neuron, is_spiking
+from hwsdk.ir.nodes import Delay, Input, Node, Output, Synapses
+from hwsdk.ir.trace import Trace
+from hwsdk.simulators.reference_neurons import Stepper, stepper
+
+Array = NDArray[np.generic]
+Probes = Iterable[tuple[str, str]] | str
+
+
+def run(network: Network, stimulus: Stimulus, *, steps: int | None = None, probes: Probes = (),
+        progress: Callable[[int, int], None] | None = None) -> Trace:
+    """Run a network for ``steps`` steps (default: the stimulus, plus the network's largest lag).
+
+    Args:
+        probes: (population, "u" | "v") pairs, or "all"; states after the step's reset, (samples, steps, n).
+        progress: called with (steps done, steps) after every step.
+
+    Returns:
+        Trace with the spikes of every spiking population, the v of the others, and the output sums of each Output.
+
+    Raises:
+        DataError: the stimulus does not suit the network's inputs.
+    """
+    check_stimulus(network, stimulus)
+    total = stimulus.n_steps + max(network.lag.values(), default=0) if steps is None else steps
+    machine = _Machine(network, stimulus.n_samples)
+    recorder = _Recorder(network, stimulus.n_samples, total, probes)
+    for t in range(total):
+        machine.step({n: e.at_step(t).reshape(-1, *e.shape) for n, e in stimulus.inputs.items()})
+        recorder.take(t, machine)
+        if progress is not None:
+            progress(t + 1, total)
+    return recorder.trace()
+
+
+def check_stimulus(network: Network, stimulus: Stimulus) -> None:
+    """Raise DataError unless the stimulus has exactly the network's inputs, in their shapes, and suits its numbers."""
+    shapes = {n: i.shape for n, i in network.inputs.items()}
+    if set(shapes) != set(stimulus.inputs):
+        raise DataError(f"data for inputs {sorted(stimulus.inputs)}, the network has {sorted(shapes)}",
+                        code="WRONG_INPUTS", fix="give one array for each input of the network")
+    for name, events in stimulus.inputs.items():
+        if events.shape != shapes[name]:
+            raise DataError(f"data of shape {events.shape}, the input has {shapes[name]}", where=name,
+                            code="SHAPE_MISMATCH", fix="check the encoding")
+        if network.is_integer and events.value is not None and (events.value % 1).any():
+            raise DataError("fractional input values, the chip takes spikes or integers", where=name,
+                            code="FRACTIONAL_INPUT", fix="encode the data as spikes, or scale it to integers")
+
+
+class _Machine:
+    """A network in motion: one Stepper a population, and the past values that delays need."""
+
+    def __init__(self, network: Network, samples: int) -> None:
+        self.network, self.samples = network, samples
+        fixed = any(isinstance(p, FixedLIF) for p in network.populations.values())
+        self.dtype = np.dtype(np.int64) if fixed else np.dtype(network.semantics.precision)
+        membrane = constant_currents(network) if network.semantics.bias_path == "membrane" else {}
+        self.membrane = {n: c.astype(self.dtype) for n, c in membrane.items()
+                         if isinstance(network.nodes[n], CubaLI | CubaLIF)}
+        self.steppers: dict[str, Stepper] = {
+            n: stepper(p, network.semantics, samples, membrane.get(n)) for n, p in network.populations.items()}
+        self.incoming = {n: network.sources(n) for n in network.order}
+        self.out: dict[str, Array] = {}
+        depth = max((e.delay_ticks for e in network.edges), default=0)
+        self.past: deque[dict[str, Array]] = deque(maxlen=max(depth, 1))
+        self.before = constant_outputs(network)
+        self.lines = {n: _DelayLine(node, constant_input(network, n, self.before).astype(self.dtype))
+                      for n, node in network.of(Delay, Synapses).items()}
+
+    def step(self, inputs: dict[str, Array]) -> None:
+        """Compute every node's output of this step."""
+        self.out = {}
+        for name in self.network.order:
+            self.out[name] = self._output(name, self.network.nodes[name], inputs)
+        for name, line in self.lines.items():
+            line.push(self._gather(name))
+        self.past.append({n: self._pulse(n, o) for n, o in self.out.items()})
+
+    def _output(self, name: str, node: Node, inputs: dict[str, Array]) -> Array:
+        if isinstance(node, Input):
+            return inputs[name].astype(self.dtype)
+        if name in self.lines:
+            line = self.lines[name]
+            return line.read(self._gather(name) if line.needs_now else None, self._zeros(name))
+        x = self._gather(name)
+        if isinstance(node, Output):
+            return x
+        if isinstance(node, Neuron):
+            return self.steppers[name].step(x - self.membrane[name] if name in self.membrane else x)
+        return apply_map(node, x, self.dtype)
+
+    def _gather(self, name: str) -> Array:
+        """The sum of what arrives at a node in this step."""
+        edges = self.incoming[name]
+        total = self._zeros(edges[0].source) if edges else self._zeros(name)
+        for e in edges:
+            if e.delay_ticks == 0:
+                total = total + self._pulse(e.source, self.out[e.source])
+            elif e.delay_ticks <= len(self.past):
+                total = total + self.past[-e.delay_ticks][e.source]
+            else:
+                total = total + self.before[e.source].astype(self.dtype)
+        return total
+
+    def _zeros(self, name: str) -> Array:
+        return np.zeros((self.samples, *self.network.shapes[name]), self.dtype)
+
+    def _pulse(self, name: str, value: Array) -> Array:
+        """A spike as its targets see it."""
+        node = self.network.nodes[name]
+        spikes = isinstance(node, Input) or (isinstance(node, Neuron) and is_spiking(node))
+        if self.network.semantics.pulse == "unit" or self.network.is_discrete or not spikes:
+            return value
+        return value / np.asarray(self.network.semantics.dt, self.dtype)  # type: ignore[no-any-return]
+
+
+class _DelayLine:
+    """The past inputs of a Delay or a Synapses node."""
+
+    def __init__(self, node: Node, before: Array) -> None:
+        self.node, self.before = node, before
+        ticks = node.ticks if isinstance(node, Delay) else node.delay_ticks  # type: ignore[attr-defined]
+        self.needs_now = bool(ticks.size) and bool((ticks == 0).any())
+        self.past: deque[Array] = deque(maxlen=max(int(ticks.max(initial=0)), 1))
+        self.parts = {int(d): self._part(int(d)) for d in np.unique(ticks)}
+
+    def _part(self, delay: int) -> Array | sparse.csr_matrix:
+        """What of the node acts at one delay: a mask, or a weight matrix (post, pre)."""
+        if isinstance(self.node, Delay):
+            return self.node.ticks == delay
+        node = self.node
+        if not isinstance(node, Synapses):
+            raise InternalError(f"{type(node).__name__} has no delay line")
+        chosen = node.delay_ticks == delay
+        dims = (int(np.prod(node.post_shape, dtype=np.int64)), int(np.prod(node.pre_shape, dtype=np.int64)))
+        entries = (node.weight[chosen], (node.target[chosen], node.source[chosen]))
+        return sparse.csr_matrix(entries, shape=dims)
+
+    def push(self, x: Array) -> None:
+        """Remember this step's input."""
+        self.past.append(x)
+
+    def _start(self, zeros: Array) -> Array:
+        """The input before the first step: biases have always been on."""
+        return np.repeat(self.before, zeros.shape[0], 0)
+
+    def read(self, now: Array | None, zeros: Array) -> Array:
+        """The output of this step; ``now`` is this step's input where a delay of 0 needs it."""
+        total = zeros
+        for delay, part in self.parts.items():
+            x = now if delay == 0 else self.past[-delay] if delay <= len(self.past) else self._start(zeros)
+            if x is None:
+                raise InternalError("a delay of 0 was read before its input was known")
+            if isinstance(self.node, Delay):
+                total = total + x * part
+            else:
+                flat = (part @ x.reshape(x.shape[0], -1).T).T
+                total = total + _shift(flat, self.node).reshape(zeros.shape)
+        return total
+
+
+def _shift(x: Array, node: Node) -> Array:
+    """The weight exponent acts after the sum (floor for a negative one), on integers only."""
+    exp = getattr(node, "weight_exp", 0)
+    if exp == 0 or x.dtype.kind == "f":
+        return x
+    return x << exp if exp > 0 else x >> -exp  # type: ignore[operator,no-any-return]
+
+
+@dataclass(slots=True)
+class _Recorder:
+    """Collects a trace while the machine runs."""
+
+    network: Network
+    samples: int
+    steps: int
+    probes: Probes
+    events: dict[str, list[tuple[Array, ...]]] = field(default_factory=dict)
+    states: dict[tuple[str, str], Array] = field(default_factory=dict)
+
+    def take(self, t: int, machine: _Machine) -> None:
+        """Record one step."""
+        for name in (*self.network.populations, *self.network.outputs):
+            flat = machine.out[name].reshape(self.samples, -1)
+            sample, index = np.nonzero(flat)
+            self.events.setdefault(name, []).append((sample, np.full(len(sample), t), index, flat[sample, index]))
+        for name, variable in self._probes(machine):
+            value = machine.steppers[name].state[variable].reshape(self.samples, -1)
+            if t == 0:
+                self.states[name, variable] = np.zeros((self.samples, self.steps, value.shape[1]), value.dtype)
+            self.states[name, variable][:, t] = value
+
+    def _probes(self, machine: _Machine) -> Iterable[tuple[str, str]]:
+        if self.probes == "all":
+            return [(n, v) for n, s in machine.steppers.items() for v in s.state]
+        return [p for p in self.probes if isinstance(p, tuple)]
+
+    def trace(self) -> Trace:
+        """Everything recorded."""
+        spikes = {}
+        for name, rows in self.events.items():
+            sample, step, index, value = (np.concatenate(c) for c in zip(*rows, strict=True))
+            order = np.lexsort((index, step, sample))
+            shape, v = self.network.shapes[name], value[order].astype(np.float64)
+            spikes[name] = Events(shape, self.samples, self.steps, sample[order].astype(np.int32),
+                                  step[order].astype(np.int32), index[order].astype(np.int32),
+                                  None if (v == 1).all() else v)
+        return Trace(self.samples, self.steps, spikes, self.states, lag=dict(self.network.lag))
