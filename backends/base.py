@@ -37,12 +37,33 @@ class CompileOptions:
 class Program(Protocol):
     """What every chip's program can do; see hwsdk.programs."""
 
-    name: str
-    target: str
-    ledger: Ledger
-    semantics: Semantics
-    losses: str
-    outputs: Mapping[str, tuple[str, ...]]
+    @property
+    def name(self) -> str:
+        """The model."""
+
+    @property
+    def target(self) -> str:
+        """The chip."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was read, assumed and changed."""
+
+    @property
+    def semantics(self) -> Semantics:
+        """How the model runs in steps."""
+
+    @property
+    def losses(self) -> str:
+        """What quantisation cost, as text."""
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[str, ...]]:
+        """Output name -> the populations that it reads."""
+
+    @property
+    def input_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Input name -> shape."""
 
     def to_text(self) -> str:
         """A stable, readable listing."""

@@ -21,7 +21,7 @@ from hwsdk.mappers.quantize import Quantize
 from hwsdk.programs.loihi import LoihiProgram
 from hwsdk.simulators import loihi as simulator
 from hwsdk.simulators import reference
-from hwsdk.targets import load_target
+from hwsdk.targets import Target, load_target
 
 PROPOSED_CHIPS = (2, 4, 8, 16)
 PROPOSED_BITS = (6, 4)
@@ -120,7 +120,7 @@ class LoihiBackend:
         return report(self.target, trace, self._terms(own, trace), chips=own.chips, cores=own.n_cores,
                       proxy=self._proxy(proxy))
 
-    def _proxy(self, name: str | None) -> object:
+    def _proxy(self, name: str | None) -> Target | None:
         """The target whose prices stand in, or None."""
         if name is None:
             return None

@@ -94,11 +94,11 @@ def verify_network(network: Network, backend: Backend, data: Stimulus, options: 
     steps = data.n_steps
     layers = [n for n in network.populations if n in traces["chip"].spikes]
     spiking = [n for n in layers if n in lowered.populations and n in traces["float"].spikes]
+    shared = _fires(network, spiking)
     return VerifyReport(
-        backend.name, data.n_samples, steps, traces["float"].first_difference(traces["lowered"], _fires(network, spiking)),
-        traces["integer"].first_difference(traces["chip"]),
-        traces["float"].first_difference(traces["chip"], _fires(network, spiking)),
-        tuple(_drift(n, traces["float"], traces["chip"], steps) for n in _fires(network, spiking)),
+        backend.name, data.n_samples, steps, traces["float"].first_difference(traces["lowered"], shared),
+        traces["integer"].first_difference(traces["chip"]), traces["float"].first_difference(traces["chip"], shared),
+        tuple(_drift(n, traces["float"], traces["chip"], steps) for n in shared),
         _accuracies(network, traces, data, steps), losses)
 
 
@@ -111,12 +111,12 @@ def _drift(layer: str, expected: Trace, got: Trace, steps: int) -> LayerDrift:
     """Rasters of one layer on the model's steps."""
     a, b = expected.aligned(layer, steps), got.aligned(layer, steps)
     keys = [(e.sample.astype(np.int64) * steps + e.step) * e.n + e.index for e in (a, b)]
-    return LayerDrift(layer, len(a), len(b), len(np.setxor1d(*keys)), a.n_samples * steps * a.n)
+    return LayerDrift(layer, len(a), len(b), len(np.setxor1d(keys[0], keys[1])), a.n_samples * steps * a.n)
 
 
 def decisions(trace: Trace, output: str, steps: int) -> NDArray[np.int64]:
     """Class of each sample: the output with the largest sum over the model's steps; ties go to the lowest index."""
-    return trace.counts_of(output, steps).argmax(axis=1)
+    return np.asarray(trace.counts_of(output, steps).argmax(axis=1), np.int64)
 
 
 def _accuracies(network: Network, traces: Mapping[str, Trace], data: Stimulus, steps: int) -> dict[str, float]:

@@ -31,7 +31,7 @@ def show_target(name: str, network: Any, calibration: Any, data: Any, float_coun
     (output,) = program.outputs["output"]
     counts = trace.counts_of(output, data.n_steps)
     print(f"\n=== {name}: {backend.target.title}")
-    print(f"program {program.digest()[:16]} (the same on every machine)\n\nfit")
+    print(f"program {program.digest()[:16]}\n\nfit")
     for resource, usage in backend.summary(program).items():
         print(f"  {resource:30} {usage}")
     same = float(np.mean(counts.argmax(1) == float_counts.argmax(1)))

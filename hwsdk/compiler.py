@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,15 +46,10 @@ def load_data(source: Data, network: Network | Program, **options: Any) -> Stimu
     """
     if isinstance(source, Stimulus):
         return source
-    shapes = {n: i.shape for n, i in network.inputs.items()} if isinstance(network, Network) else _input_shapes(network)
+    shapes = {n: i.shape for n, i in network.inputs.items()} if isinstance(network, Network) else network.input_shapes
     if isinstance(source, str | Path):
         return formats.load_data(source, shapes, **options)
     return Stimulus.dense(source, shapes)
-
-
-def _input_shapes(program: Program) -> Mapping[str, tuple[int, ...]]:
-    """Input name -> shape."""
-    return {s.name: s.shape for s in program.inputs}
 
 
 def compile(  # the field's word

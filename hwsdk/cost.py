@@ -34,8 +34,8 @@ class Amount:
         if self.value is None or other.value is None:
             known = other if self.value is None else self
             return Amount(known.value, known.low, known.high, self.unit, self.missing + other.missing)
-        return Amount(self.value + other.value, (self.low or 0) + (other.low or 0), (self.high or 0) + (other.high or 0),
-                      self.unit, self.missing + other.missing)
+        low, high = (self.low or 0) + (other.low or 0), (self.high or 0) + (other.high or 0)
+        return Amount(self.value + other.value, low, high, self.unit, self.missing + other.missing)
 
     @property
     def is_lower_bound(self) -> bool:
@@ -45,7 +45,8 @@ class Amount:
     def __str__(self) -> str:
         if self.value is None:
             return f"unknown (not published: {', '.join(self.missing)})"
-        spread = "" if self.low == self.high else f" [{si(self.low or 0, self.unit)} to {si(self.high or 0, self.unit)}]"
+        ends = f"{si(self.low or 0, self.unit)} to {si(self.high or 0, self.unit)}"
+        spread = "" if self.low == self.high else f" [{ends}]"
         more = f" (at least; not published: {', '.join(dict.fromkeys(self.missing))})" if self.missing else ""
         return f"{si(self.value, self.unit)}{spread}{more}"
 
@@ -184,9 +185,8 @@ def _latency(terms: Sequence[Term], samples: int) -> tuple[Amount, NDArray[np.fl
     """Sum over the steps of the slowest term; its range; and which term was the slowest how often."""
     known = [t for t in terms if t.figure.value is not None]
     missing = tuple(t.name for t in terms if t.figure.value is None and t.events.any())
-    bounds = []
-    for pick in (lambda q: q.value, lambda q: q.bounds()[0], lambda q: q.bounds()[1]):
-        bounds.append(np.stack([t.events * pick(q) for t in known if (q := t.figure.quantity())]))
+    times = [(q.value, *q.bounds()) for t in known if (q := t.figure.quantity())]
+    bounds = [np.stack([t.events * time[i] for t, time in zip(known, times, strict=True)]) for i in range(3)]
     per_sample = bounds[0].max(0).sum(-1)
     low, high = (b.max(0).sum(-1).mean() for b in bounds[1:])
     winner = bounds[0].argmax(0)

@@ -127,7 +127,7 @@ def _membrane(node: Neuron, sem: Semantics) -> tuple[Array, Array, Array]:
                            fix="use one of NIR's neurons")
 
 
-def _leaky(sem: Semantics, tau: NDArray[np.floating]) -> tuple[Array, Array]:
+def _leaky(sem: Semantics, tau: Array) -> tuple[Array, Array]:
     """(decay, gain) of tau x' = -x + input (see Semantics.integrator)."""
     ratio = np.asarray(sem.dt / tau, np.float64)
     if sem.integrator == "euler":

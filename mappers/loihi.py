@@ -82,7 +82,8 @@ def _cores(network: Network, target: Target, options: MapOptions) -> tuple[tuple
     """
     parts = split_populations(network, target)
     available = target.need("cores") * options.chips
-    cores = [(p.slice,) for p in parts] if options.packing == "layer" and len(parts) <= available else pack(parts, target)
+    roomy = options.packing == "layer" and len(parts) <= available
+    cores = [(p.slice,) for p in parts] if roomy else pack(parts, target)
     if len(cores) > available:
         raise _too_many_cores(network, target, options.chips, parts, len(cores))
     final = _split_for_axons(network, target, tuple(cores), available)

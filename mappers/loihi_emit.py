@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,12 +148,12 @@ def arrays(network: Network, where: Layout, rows: Rows, heard: BoolMatrix, place
         out_ptr=np.r_[0, np.cumsum(heard.sum(1))].astype(np.int64), out_core=out_core, **cells)
 
 
-def _cell_columns(network: Network, where: Layout) -> dict[str, NDArray[np.generic]]:
+def _cell_columns(network: Network, where: Layout) -> dict[str, NDArray[Any]]:
     """Neuron parameters in core order."""
     cells = [c for c in network.populations.values() if isinstance(c, FixedLIF)]
     kinds = {"du": np.int32, "dv": np.int32, "vth": np.int32, "bias": np.int32, "u_init": np.int32,
              "v_init": np.int32, "reset_by": np.int32}
-    columns: dict[str, NDArray[np.generic]] = {}
+    columns: dict[str, NDArray[Any]] = {}
     for name, dtype in kinds.items():
         columns[name] = np.concatenate([getattr(c, name).ravel() for c in cells]).astype(dtype)[where.order]
     columns["reset"] = np.concatenate([np.full(c.n, RESETS.index(c.reset), np.uint8) for c in cells])[where.order]

@@ -157,7 +157,8 @@ def _register_bound(cell: DiscreteLIF, synapses: dict[str, Synapses], bits: int,
     start = np.maximum(np.abs(cell.v_init), np.abs(cell.v_start)).ravel()
     with np.errstate(divide="ignore"):
         bound = np.minimum.reduce([
-            VTH_LIMIT / theta, VTH_LIMIT / start, (U_LIMIT - 64) / 64 / u_peak, BIAS_LIMIT / 64 / np.abs(cell.bias).ravel(),
+            VTH_LIMIT / theta, VTH_LIMIT / start, (U_LIMIT - 64) / 64 / u_peak,
+            BIAS_LIMIT / 64 / np.abs(cell.bias).ravel(),
         ])
     for n, s in synapses.items():
         peak = np.zeros(cell.n)
@@ -250,6 +251,7 @@ def _loss(name: str, cell: DiscreteLIF, fixed: FixedLIF, unit: Array, synapses: 
         name, cell.n, total, float(np.median(scale)), max((w.weight_exp for w in whole.values()), default=0),
         math.log2(2 * peak + 1), math.sqrt(sum(e * e * k for e, k in errors) / total) if total else 0.0,
         sum(int(((w.weight == 0) & (synapses[n].weight != 0)).sum()) for n, w in whole.items()),
-        _relative(fixed.vth.ravel() * 64.0, theta) if cell.fires else 0.0, _relative(fixed.bias.ravel() * 1.0, bias),
+        _relative(fixed.vth.ravel().astype(np.float64) * 64, theta) if cell.fires else 0.0,
+        _relative(fixed.bias.ravel().astype(np.float64), bias),
         float(decay), float((u_peak * scale).max(initial=0.0) / U_LIMIT),
     )

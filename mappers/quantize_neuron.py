@@ -68,8 +68,9 @@ def split_bias(name: str, bias: IntArray) -> tuple[IntArray, IntArray]:
         exp += np.abs(_round_shift(bias, exp)) > MANT_LIMIT
     mant = _round_shift(bias, exp)
     if (np.abs(mant) > MANT_LIMIT).any():
-        raise UnsupportedError(f"a bias of {int(np.abs(bias).max())} units; the register holds {MANT_LIMIT << EXP_LIMIT}",
-                               where=name, code="BIAS_RANGE", fix="make the bias smaller, or the weights larger")
+        raise UnsupportedError(f"a bias of {int(np.abs(bias).max())} units, the register holds "
+                               f"{MANT_LIMIT << EXP_LIMIT}", where=name, code="BIAS_RANGE",
+                               fix="make the bias smaller, or the weights larger")
     return mant, exp
 
 

@@ -22,15 +22,16 @@ def delay_range(network: Network, target: Target) -> Iterator[Problem]:
     for name, node in network.of(Synapses).items():
         ticks = node.delay_ticks if isinstance(node, Synapses) else np.zeros(0, np.int64)
         if len(ticks) and (ticks.max() > limit or ticks.min() < 1):
-            yield ("DELAY_RANGE", name, f"delays of {int(ticks.min())} to {int(ticks.max())} steps, {target.name} takes "
-                   f"1 to {limit}", "use a larger dt, or shorten the delays")
+            yield ("DELAY_RANGE", name, f"delays of {int(ticks.min())} to {int(ticks.max())} steps, {target.name} "
+                   f"takes 1 to {limit}", "use a larger dt, or shorten the delays")
 
 
 def reset_kind(network: Network, target: Target) -> Iterator[Problem]:
     """The neuron's reset must be one that the chip has."""
     for name, cell in network.populations.items():
         if isinstance(cell, FixedLIF) and cell.fires and cell.reset not in target.capabilities.resets:
-            yield ("RESET_KIND", name, f"reset by {cell.reset}, {target.name} has {', '.join(target.capabilities.resets)}",
+            yield ("RESET_KIND", name, f"reset by {cell.reset}, {target.name} has only reset by "
+                   f"{', '.join(target.capabilities.resets)}",
                    "compile for loihi2, whose neurons are programmable, or train with reset to a value")
 
 

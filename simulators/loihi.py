@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from hwsdk.programs.loihi import LoihiProgram
 from hwsdk.simulators import kernels
 from hwsdk.simulators.routes import Flows, build_flows
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 BLOCK = 64
 MIN_BUFFER = 1 << 16
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,11 @@ from hwsdk.ir.affine import apply_map, constant_currents, constant_input, consta
 from hwsdk.ir.data import Events, Stimulus
 from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import CubaLI, CubaLIF, FixedLIF, Neuron, is_spiking
-from hwsdk.ir.nodes import Delay, Input, Node, Output, Synapses
+from hwsdk.ir.nodes import Delay, Input, Node, Output, Synapses, size
 from hwsdk.ir.trace import Trace
 from hwsdk.simulators.reference_neurons import Stepper, stepper
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 Probes = Iterable[tuple[str, str]] | str
 
 
@@ -82,7 +83,7 @@ class _Machine:
         self.past: deque[dict[str, Array]] = deque(maxlen=max(depth, 1))
         self.before = constant_outputs(network)
         self.lines = {n: _DelayLine(node, constant_input(network, n, self.before).astype(self.dtype))
-                      for n, node in network.of(Delay, Synapses).items()}
+                      for n, node in network.of(Delay, Synapses).items() if isinstance(node, Delay | Synapses)}
 
     def step(self, inputs: dict[str, Array]) -> None:
         """Compute every node's output of this step."""
@@ -128,30 +129,27 @@ class _Machine:
         spikes = isinstance(node, Input) or (isinstance(node, Neuron) and is_spiking(node))
         if self.network.semantics.pulse == "unit" or self.network.is_discrete or not spikes:
             return value
-        return value / np.asarray(self.network.semantics.dt, self.dtype)  # type: ignore[no-any-return]
+        return value / np.asarray(self.network.semantics.dt, self.dtype)
 
 
 class _DelayLine:
     """The past inputs of a Delay or a Synapses node."""
 
-    def __init__(self, node: Node, before: Array) -> None:
+    def __init__(self, node: Delay | Synapses, before: Array) -> None:
         self.node, self.before = node, before
-        ticks = node.ticks if isinstance(node, Delay) else node.delay_ticks  # type: ignore[attr-defined]
+        ticks = node.ticks if isinstance(node, Delay) else node.delay_ticks
         self.needs_now = bool(ticks.size) and bool((ticks == 0).any())
         self.past: deque[Array] = deque(maxlen=max(int(ticks.max(initial=0)), 1))
         self.parts = {int(d): self._part(int(d)) for d in np.unique(ticks)}
 
     def _part(self, delay: int) -> Array | sparse.csr_matrix:
         """What of the node acts at one delay: a mask, or a weight matrix (post, pre)."""
-        if isinstance(self.node, Delay):
-            return self.node.ticks == delay
         node = self.node
-        if not isinstance(node, Synapses):
-            raise InternalError(f"{type(node).__name__} has no delay line")
+        if isinstance(node, Delay):
+            return node.ticks == delay
         chosen = node.delay_ticks == delay
-        dims = (int(np.prod(node.post_shape, dtype=np.int64)), int(np.prod(node.pre_shape, dtype=np.int64)))
         entries = (node.weight[chosen], (node.target[chosen], node.source[chosen]))
-        return sparse.csr_matrix(entries, shape=dims)
+        return sparse.csr_matrix(entries, shape=(size(node.post_shape), size(node.pre_shape)))
 
     def push(self, x: Array) -> None:
         """Remember this step's input."""
@@ -176,12 +174,12 @@ class _DelayLine:
         return total
 
 
-def _shift(x: Array, node: Node) -> Array:
+def _shift(x: Array, node: Synapses) -> Array:
     """The weight exponent acts after the sum (floor for a negative one), on integers only."""
-    exp = getattr(node, "weight_exp", 0)
+    exp = node.weight_exp
     if exp == 0 or x.dtype.kind == "f":
         return x
-    return x << exp if exp > 0 else x >> -exp  # type: ignore[operator,no-any-return]
+    return np.asarray(x << exp if exp > 0 else x >> -exp)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from hwsdk.ir.neurons import (
 )
 from hwsdk.ir.semantics import Semantics
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 State = dict[str, Array]
 U_WRAP, V_MAX = 1 << 23, (1 << 23) - 1
 
@@ -186,7 +187,7 @@ def _discrete(node: DiscreteLIF, sem: Semantics, samples: int, membrane: Array |
 
 def tz(x: Array, bits: int) -> Array:
     """x / 2^bits, rounded toward zero."""
-    return np.sign(x) * (np.abs(x) >> bits)  # type: ignore[no-any-return,operator]
+    return np.asarray(np.sign(x) * (np.abs(x) >> bits))
 
 
 @stepper.register

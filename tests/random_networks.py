@@ -48,7 +48,9 @@ class Maker:
             bias_path=self.pick(["synapse", "membrane"]), initial=self.pick(["zero", "zero", "leak"]))
 
     def neuron(self, kind, shape):
-        u = lambda lo, hi: self.rng.uniform(lo, hi, shape) if self.chance(0.5) else np.full(shape, self.rng.uniform(lo, hi))
+        def u(lo, hi):
+            return self.rng.uniform(lo, hi, shape) if self.chance(0.5) else np.full(shape, self.rng.uniform(lo, hi))
+
         v_reset = u(-0.3, 0.2) if self.chance(0.3) else np.zeros(shape)
         leak = u(-0.2, 0.2) if self.chance(0.3) else np.zeros(shape)
         known = {"r": u(0.5, 1.5), "tau": u(1.2, 8), "tau_mem": u(1.2, 8), "tau_syn": u(1.1, 4), "v_leak": leak,

@@ -50,7 +50,7 @@ def _print(text: str) -> None:
 def _refused(arguments: argparse.Namespace, error: HwsdkError) -> int:
     """Print why not."""
     if arguments.json:
-        body: dict[str, Any] = {"error": {"code": error.code, "where": error.where, "what": error.what, "fix": error.fix}}
+        body: dict[str, Any] = {"error": {name: getattr(error, name) for name in ("code", "where", "what", "fix")}}
         if isinstance(error, FitError):
             body["error"]["violations"] = [
                 {f: getattr(v, f) for f in ("rule", "where", "need", "limit", "unit")} for v in error.violations]
@@ -90,8 +90,8 @@ def _targets(a: argparse.Namespace) -> Answer:
         target = backends.get(a.target).target
         return 0, target.model_dump(), target.to_text()
     found = [backends.get(n).target for n in backends.names()]
-    text = "".join(f"{t.name:12} {t.title}; {t.limit('cores') or '?'} cores a chip, {t.limit('neurons') or '?'} neurons "
-                   f"a core\n" for t in found)
+    text = "".join(f"{t.name:12} {t.title}; {t.limit('cores') or '?'} cores a chip, "
+                   f"{t.limit('neurons') or '?'} neurons a core\n" for t in found)
     return 0, {"targets": [{"name": t.name, "version": t.version, "title": t.title} for t in found]}, text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import singledispatch
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import Neuron
 from hwsdk.ir.nodes import Conv, Delay, Flatten, Input, Linear, Node, Output, Pool2d, Scale, Synapses
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 @singledispatch
@@ -25,12 +26,12 @@ def apply_map(node: Node, x: Array, dtype: np.dtype[np.generic]) -> Array:
 @apply_map.register
 def _linear(node: Linear, x: Array, dtype: np.dtype[np.generic]) -> Array:
     y = np.matmul(node.weight.astype(dtype), x[..., None])[..., 0]
-    return y if node.bias is None else y + node.bias.astype(dtype)  # type: ignore[no-any-return]
+    return np.asarray(y if node.bias is None else y + node.bias.astype(dtype))
 
 
 @apply_map.register
 def _scale(node: Scale, x: Array, dtype: np.dtype[np.generic]) -> Array:
-    return x * node.scale.astype(dtype)  # type: ignore[no-any-return]
+    return x * node.scale.astype(dtype)
 
 
 @apply_map.register
@@ -46,12 +47,13 @@ def _conv(node: Conv, x: Array, dtype: np.dtype[np.generic]) -> Array:
     padded = np.pad(x, [(0, 0), (0, 0), *node.padding])
     group_in, group_out = weight.shape[1], weight.shape[0] // node.groups
     y = np.zeros((x.shape[0], *out_shape), dtype)
+    kernel = np.moveaxis(weight, (0, 1), (-2, -1))
     for g in range(node.groups):
         part = padded[:, g * group_in : (g + 1) * group_in]
         rows = slice(g * group_out, (g + 1) * group_out)
         for offset in product(*map(range, node.kernel)):
             window = part[(slice(None), slice(None), *_strided(offset, node.dilation, node.stride, out_shape[1:]))]
-            y[:, rows] += np.moveaxis(np.tensordot(weight[(rows, slice(None), *offset)], window, (1, 1)), 0, 1)
+            y[:, rows] += np.moveaxis(np.tensordot(kernel[offset][rows], window, (1, 1)), 0, 1)
     if node.bias is not None:
         y += node.bias.astype(dtype).reshape(-1, *[1] * len(node.kernel))
     return y
@@ -63,8 +65,8 @@ def _pool(node: Pool2d, x: Array, dtype: np.dtype[np.generic]) -> Array:
     padded = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in node.padding)])
     y = np.zeros((x.shape[0], *out_shape), dtype)
     for offset in product(*map(range, node.kernel)):
-        y += padded[(slice(None), slice(None), *_strided(offset, (1, 1), node.stride, out_shape[1:]))]  # type: ignore[misc]
-    return y / np.asarray(node.kernel[0] * node.kernel[1], dtype) if node.average else y  # type: ignore[no-any-return]
+        y += padded[(slice(None), slice(None), *_strided(offset, (1, 1), node.stride, out_shape[1:]))]
+    return y / np.asarray(node.kernel[0] * node.kernel[1], dtype) if node.average else y
 
 
 def _strided(offset: tuple[int, ...], dilation: tuple[int, ...], stride: tuple[int, ...],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ class Events:
         """The values, ones where none are stored."""
         return np.ones(len(self)) if self.value is None else self.value
 
-    def dense(self, sample: int | None = None, dtype: object = np.float64) -> NDArray[np.generic]:
+    def dense(self, sample: int | None = None, dtype: object = np.float64) -> NDArray[Any]:
         """(samples, steps, n), or (steps, n) of one sample."""
         chosen = slice(None) if sample is None else self._slice(sample)
         out = np.zeros((self.n_samples if sample is None else 1, self.n_steps, self.n), dtype)  # type: ignore[call-overload]
@@ -106,7 +107,7 @@ def events_from_dense(array: object, shape: Shape | None = None, where: str = "i
                   index.astype(np.int32), None if (value == 1).all() else value)
 
 
-def _with_sample_axis(dense: NDArray[np.generic], shape: Shape | None, where: str) -> NDArray[np.generic]:
+def _with_sample_axis(dense: NDArray[Any], shape: Shape | None, where: str) -> NDArray[Any]:
     """(samples, steps, *shape), whatever of the leading axes was given."""
     if shape is None:
         return dense if dense.ndim >= 3 else dense[None]

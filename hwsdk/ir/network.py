@@ -184,9 +184,7 @@ def _infer_shapes(nodes: Mapping[str, Node], edges: tuple[Edge, ...], order: tup
     shapes: dict[str, Shape] = {}
     for name in order:  # what a loop needs is known from the node itself
         node = nodes[name]
-        if isinstance(node, Input | Output):
-            shapes[name] = node.shape
-        elif isinstance(node, Neuron):
+        if isinstance(node, Input | Output | Neuron):
             shapes[name] = node.shape
         elif isinstance(node, Synapses):
             shapes[name] = node.post_shape

@@ -31,7 +31,7 @@ class Neuron(Node):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
-                return value.shape
+                return tuple(value.shape)
         raise ModelError("a population without array parameters has no shape", code="BAD_SHAPE")
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from hwsdk.errors import ModelError
 
 Shape = tuple[int, ...]
-FloatArray = NDArray[np.floating]
+FloatArray = NDArray[np.float64]
 
 
-def frozen(array: object, dtype: object = np.float64) -> NDArray[np.generic]:
+def frozen(array: object, dtype: object = np.float64) -> NDArray[Any]:
     """A read-only C-contiguous copy of an array in ``dtype``."""
     out = np.array(array, dtype=dtype, order="C", copy=True)  # type: ignore[call-overload]
     out.flags.writeable = False
@@ -211,7 +211,7 @@ class Synapses(Node):
     post_shape: Shape
     source: NDArray[np.int64]
     target: NDArray[np.int64]
-    weight: NDArray[np.generic]
+    weight: NDArray[Any]
     delay_ticks: NDArray[np.int64]
     shared: SharedKernel | None = None
     weight_exp: int = 0

@@ -70,7 +70,7 @@ class Semantics:
                 )
         if not (0 < self.dt < float("inf")):
             raise SemanticsError(f"dt is {self.dt!r}; it must be positive and finite", where="semantics",
-                                 fix="give dt in the model's own time unit, for example --dt 1e-4", code="BAD_SEMANTICS")
+                                 code="BAD_SEMANTICS", fix="give dt in the model's own time unit, as in --dt 1e-4")
         for name in ("input_delay", "connection_delay", "recurrent_delay"):
             if not 0 <= getattr(self, name) <= MAX_DELAY:
                 raise SemanticsError(f"{name} is {getattr(self, name)}; allowed are 0 to {MAX_DELAY} steps",

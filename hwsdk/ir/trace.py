@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +41,8 @@ class Trace:
     n_samples: int
     n_steps: int
     spikes: Mapping[str, Events]
-    states: Mapping[tuple[str, str], NDArray[np.generic]] = field(default_factory=dict)
-    counts: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    states: Mapping[tuple[str, str], NDArray[Any]] = field(default_factory=dict)
+    counts: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     lag: Mapping[str, int] = field(default_factory=dict)
 
     def aligned(self, population: str, n_steps: int) -> Events:

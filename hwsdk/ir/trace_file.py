@@ -52,8 +52,9 @@ def load_trace(path: str | Path) -> Trace:
             spikes = {}
             for i, (name, shape) in enumerate(head["spikes"]):
                 value = z[f"spikes{i}_value"]
-                spikes[name] = Events(tuple(shape), head["samples"], head["steps"], z[f"spikes{i}_sample"],
-                                      z[f"spikes{i}_step"], z[f"spikes{i}_index"], None if (value == 1).all() else value)
+                sample, step, index = (z[f"spikes{i}_{column}"] for column in ("sample", "step", "index"))
+                spikes[name] = Events(tuple(shape), head["samples"], head["steps"], sample, step, index,
+                                      None if (value == 1).all() else value)
             counts = {k[len("count_") :]: z[k] for k in z.files if k.startswith("count_")}
     except (OSError, KeyError, ValueError, EOFError, TypeError) as error:
         raise DataError(f"not a trace of hwsdk: {error}", where=str(path), code="BAD_TRACE",

@@ -23,7 +23,7 @@ SCHEMA = 1
 MAX_BYTES = 8 << 30
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
-Arrays = Mapping[str, NDArray[np.generic]]
+Arrays = Mapping[str, NDArray[Any]]
 
 
 class Manifest(BaseModel):
@@ -64,7 +64,7 @@ def write(path: str | Path, manifest: Manifest, arrays: Arrays) -> Path:
     return Path(path)
 
 
-def read(path: str | Path) -> tuple[Manifest, dict[str, NDArray[np.generic]]]:
+def read(path: str | Path) -> tuple[Manifest, dict[str, NDArray[Any]]]:
     """Read a .hwx file and check its digest.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import hwsdk
+from hwsdk import __version__
 from hwsdk.errors import ProgramError
 from hwsdk.ir.ledger import Ledger, LedgerEntry
 from hwsdk.ir.nodes import Shape, size
@@ -124,7 +124,7 @@ class LoihiProgram:
     def save(self, path: str | Path) -> Path:
         """Write a .hwx file."""
         manifest = container.Manifest(
-            schema_version=container.SCHEMA, kind=self.kind, tool=f"hwsdk {hwsdk.__version__}", digest=self.digest(),
+            schema_version=container.SCHEMA, kind=self.kind, tool=f"hwsdk {__version__}", digest=self.digest(),
             target=self.target, target_version=self.target_version, target_digest=self.target_digest,
             semantics=self.semantics.to_dict(),
             ledger=[[e.kind, e.node, e.code, e.text] for e in self.ledger.entries], body=self._body())
@@ -148,16 +148,20 @@ class LoihiProgram:
                                fix="compile the model again") from None
 
     @classmethod
-    def _from(cls, manifest: container.Manifest, arrays: dict[str, NDArray[np.generic]]) -> LoihiProgram:
+    def _from(cls, manifest: container.Manifest, arrays: dict[str, NDArray[Any]]) -> LoihiProgram:
         body = manifest.body
         return cls(
             body["name"], manifest.target, manifest.target_version, manifest.target_digest, body["model_digest"],
-            body["chips"], *(tuple(Source(n, tuple(s), i, f, k) for n, s, i, f, k in body[part])
-                             for part in ("inputs", "populations")),
+            body["chips"], _sources(body["inputs"]), _sources(body["populations"]),
             {k: tuple(v) for k, v in body["outputs"].items()},
-            LoihiArrays(**{f.name: arrays[f.name] for f in dataclasses.fields(LoihiArrays)}),  # type: ignore[arg-type]
+            LoihiArrays(**{f.name: arrays[f.name] for f in dataclasses.fields(LoihiArrays)}),
             Semantics(**manifest.semantics), tuple(body["usage"]),
             Ledger(tuple(LedgerEntry(*row) for row in manifest.ledger)), body["losses"])
+
+    @property
+    def input_shapes(self) -> dict[str, Shape]:
+        """Input name -> shape."""
+        return {s.name: s.shape for s in self.inputs}
 
     def _body(self) -> dict[str, Any]:
         """The JSON part of the program."""
@@ -169,7 +173,7 @@ class LoihiProgram:
             "usage": [dict(u) for u in self.usage], "losses": self.losses,
         }
 
-    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+    def _arrays(self) -> dict[str, NDArray[Any]]:
         return {f.name: getattr(self.arrays, f.name) for f in dataclasses.fields(LoihiArrays)}
 
     def to_text(self) -> str:
@@ -198,3 +202,8 @@ class LoihiProgram:
                 parts.append(f"{s.name}[{own.min()}..{own.max()}]" if len(own) == own.max() - own.min() + 1
                              else f"{s.name}[{len(own)} neurons]")
         return "+".join(parts)
+
+
+def _sources(rows: list[list[Any]]) -> tuple[Source, ...]:
+    """Senders from their JSON form."""
+    return tuple(Source(name, tuple(shape), first, fires, lag) for name, shape, first, fires, lag in rows)

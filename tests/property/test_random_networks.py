@@ -47,7 +47,8 @@ def test_lowering_keeps_every_spike_and_every_readout(seed):
 
 
 @many
-@given(seeds, st.sampled_from(["loihi1", "loihi2"]), st.integers(2, 8), st.booleans(), st.sampled_from(["layer", "dense"]))
+@given(seeds, st.sampled_from(["loihi1", "loihi2"]), st.integers(2, 8), st.booleans(),
+       st.sampled_from(["layer", "dense"]))
 def test_chip_equals_integer_reference(seed, target_name, bits, per_channel, packing):
     network, target = random_network(seed), load_target(target_name)
     lowered = lowered_or_none(network)
