@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hwsdk.backends.base import CompileOptions, Program, Progress
-from hwsdk.cost import CostReport, Term, report
+from hwsdk.cost import CostReport, Term, report, require_counts
 from hwsdk.errors import FitError, HwsdkError, InternalError, TargetError, UnsupportedError, Violation
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.mapping import Usage
@@ -59,6 +59,7 @@ class LoihiBackend:
         if not 1 <= options.chips <= (self.target.mesh.max_chips.value or 1):
             raise UnsupportedError(f"{options.chips} chips; {self.name} boards have 1 to "
                                    f"{self.target.mesh.max_chips.value}", code="BAD_CHIPS", fix="choose in that range")
+        mapper.refuse_too_many_neurons(network, self.target, options.chips)
         say("lower and quantise")
         _, whole, losses = self.discrete(network, options)
         try:
@@ -114,9 +115,10 @@ class LoihiBackend:
         """Energy and latency of a simulated run.
 
         Raises:
-            TargetError: a proxy that this target does not document.
+            TargetError: a proxy that this target does not document. DataError: the trace holds no counted events.
         """
         own = _own(program)
+        require_counts(trace)
         return report(self.target, trace, self._terms(own, trace), chips=own.chips, cores=own.n_cores,
                       proxy=self._proxy(proxy))
 

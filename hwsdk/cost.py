@@ -157,6 +157,13 @@ def total(items: Sequence[Item], unit: str = "J") -> Amount:
     return Amount(None, None, None, unit, result.missing) if result.missing and not result.value else result
 
 
+def require_counts(trace: Trace) -> None:
+    """Raise DataError unless the trace holds counted events."""
+    if not trace.counts:
+        raise DataError("the trace has no counted events", code="NO_COUNTS",
+                        fix="take the trace from the chip's simulator, not from the reference")
+
+
 def report(target: Target, trace: Trace, terms: Sequence[Term], *, chips: int, cores: int,
            proxy: Target | None = None) -> CostReport:
     """Energy and latency of a simulated run.
@@ -164,13 +171,7 @@ def report(target: Target, trace: Trace, terms: Sequence[Term], *, chips: int, c
     Args:
         terms: what may set the length of a step; the slowest does (lower-bound model, arXiv 2601.10035).
         proxy: another target whose prices stand in for unpublished ones, only if the caller asked for it.
-
-    Raises:
-        DataError: the trace holds no counted events.
     """
-    if not trace.counts:
-        raise DataError("the trace has no counted events", code="NO_COUNTS",
-                        fix="take the trace from the chip's simulator, not from the reference")
     prices = target if proxy is None else proxy
     items = price_counts({p.per: float(trace.counts[p.per].sum() / trace.n_samples) for p in prices.energy}, prices)
     latency, per_sample, slowest = _latency(terms, trace.n_samples)

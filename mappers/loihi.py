@@ -50,7 +50,7 @@ def map_network(network: Network, target: Target, options: MapOptions, *, model_
         raise UnsupportedError("the mapper takes integer networks", code="NOT_INTEGER",
                                fix="quantise it first, or call hwsdk.compile")
     rules.require(network, target)
-    _refuse_too_many_neurons(network, target, options.chips)
+    refuse_too_many_neurons(network, target, options.chips)
     say("partition")
     cores = _cores(network, target, options)
     say("place")
@@ -65,13 +65,21 @@ def map_network(network: Network, target: Target, options: MapOptions, *, model_
         network.semantics, used, network.ledger, losses)
 
 
-def _refuse_too_many_neurons(network: Network, target: Target, chips: int) -> None:
-    """The cheap question first."""
-    limit = target.need("neurons") * target.need("cores") * chips
-    if network.n_neurons > limit:
-        layer = max(network.populations, key=lambda n: network.populations[n].n)
-        raise FitError(f"{network.name} does not fit {chips} chip(s) of {target.name}", violations=(
-            Violation("neurons", f"whole network, most in {layer}", network.n_neurons, limit, "neurons"),))
+def refuse_too_many_neurons(network: Network, target: Target, chips: int) -> None:
+    """The cheap question, before anything is built.
+
+    Raises:
+        FitError: more neurons than the chips hold, with the number of chips that would hold them, if a board has it.
+    """
+    per_chip = target.need("neurons") * target.need("cores")
+    if network.n_neurons <= per_chip * chips:
+        return
+    layer = max(network.populations, key=lambda n: network.populations[n].n)
+    enough, most = -(-network.n_neurons // per_chip), target.mesh.max_chips.value or 1
+    way_out = f"try --chips {enough}: so many hold the neurons, the other limits show then" if enough <= most else \
+        f"make it smaller: the largest board of {target.name} has {most} chips, {per_chip * most:,} neurons"
+    raise FitError(f"{network.name} does not fit {chips} chip(s) of {target.name}", proposals=(way_out,), violations=(
+        Violation("neurons", f"whole network, most in {layer}", network.n_neurons, per_chip * chips, "neurons"),))
 
 
 def _cores(network: Network, target: Target, options: MapOptions) -> tuple[tuple[Slice, ...], ...]:
@@ -175,13 +183,35 @@ def _names(core: tuple[Slice, ...]) -> str:
 
 
 def legality(program: LoihiProgram, target: Target) -> tuple[Violation, ...]:
-    """Every limit of the target that the program breaks; empty means legal."""
+    """Every limit of the target that the program breaks, and every resource of which it takes more than it says.
+
+    Neurons, groups and axons are counted again from the cores' memories; empty means legal.
+    """
     found = [v for i, u in enumerate(program.usage) for v in violations(dict(u), target, f"core {i}")]
+    for resource, counted in recount(program).items():
+        for core, amount in enumerate(counted):
+            if amount > program.usage[core][resource]:
+                found.append(Violation(f"{resource} as stated", f"core {core}", int(amount),
+                                       program.usage[core][resource]))
     per_chip = np.bincount(program.arrays.core_chip, minlength=1)
     for chip, used in enumerate(per_chip):
         if used > target.need("cores"):
             found.append(Violation("cores", f"chip {chip}", int(used), target.need("cores"), "cores"))
     return tuple(found)
+
+
+def recount(program: LoihiProgram) -> dict[str, NDArray[np.int64]]:
+    """Resource -> what each core's memory really holds, from the arrays alone."""
+    a = program.arrays
+    n_inputs = sum(s.n for s in program.inputs)
+    fan_out = np.diff(a.out_ptr)[n_inputs:][a.source_id - n_inputs]
+    table = np.stack([a.du, a.dv, a.vth, a.reset_by])
+    bounds = list(zip(a.neuron_ptr[:-1], a.neuron_ptr[1:], strict=True))
+    return {
+        "neurons": np.diff(a.neuron_ptr), "axons_in": np.diff(a.axon_ptr),
+        "axons_out": np.array([fan_out[lo:hi].sum() for lo, hi in bounds], np.int64),
+        "groups": np.array([np.unique(table[:, lo:hi], axis=1).shape[1] for lo, hi in bounds], np.int64),
+    }
 
 
 def summary(program: LoihiProgram, target: Target) -> dict[str, Usage]:

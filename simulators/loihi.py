@@ -208,10 +208,10 @@ class _Run:
             step.append(e.step[keep])
             ids.append(source.first + e.index[keep].astype(np.int64))
             value.append(e.values()[keep].astype(np.int32))
-        all_steps = np.concatenate(step)
+        all_steps = np.concatenate(step) if step else np.zeros(0, np.int32)
         order = np.argsort(all_steps, kind="stable")
         ptr = np.searchsorted(all_steps[order], np.arange(self.steps + 1)).astype(np.int64)
-        return ptr, np.concatenate(ids)[order], np.concatenate(value)[order]
+        return ptr, np.concatenate(ids or [np.zeros(0,np.int64)])[order], np.concatenate(value or [np.zeros(0,np.int32)])[order]
 
     def _overflow(self, t: int, kind: int, u: Array, v: Array) -> OverflowInStrictMode:
         """The error that names layer, neuron and step of the first overflow."""

@@ -192,8 +192,8 @@ def _synapses(pre: Shape, post: Shape, weight: Any, delay_ticks: Any, where: str
     target, source, values, dims = _triplets(pre, post, weight, where)
     delays = _delays(delay_ticks, dims, where)
     ticks = np.broadcast_to(delays, target.shape) if delays.ndim == 0 else delays[target, source]
-    return Synapses(pre, post, frozen(source, np.int64), frozen(target, np.int64), frozen(values),  # type: ignore[arg-type]
-                    frozen(ticks, np.int64))  # type: ignore[arg-type]
+    return Synapses(pre, post, frozen(source, np.int64), frozen(target, np.int64), frozen(values),
+                    frozen(ticks, np.int64))
 
 
 def _triplets(pre: Shape, post: Shape, weight: Any, where: str) -> tuple[Ints, Ints, NDArray[np.float64], Shape]:

@@ -157,16 +157,21 @@ def _span(col: NDArray[np.int64]) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stimulus:
-    """Input name -> Events, all of the same samples and steps; labels int64 (samples,) or None."""
+    """Input name -> Events, all of the same samples and steps; labels int64 (samples,) or None.
+
+    grid: (samples, steps) of a network without inputs, see ``silent``; otherwise it follows from the inputs.
+    """
 
     inputs: Mapping[str, Events]
     labels: NDArray[np.int64] | None = None
     notes: tuple[str, ...] = field(default=())
+    grid: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if not self.inputs:
-            raise DataError("a stimulus needs at least one input", code="NO_INPUT", fix="give data for an input")
-        if len({(e.n_samples, e.n_steps) for e in self.inputs.values()}) != 1:
+        if not self.inputs and self.grid is None:
+            raise DataError("a stimulus needs at least one input", code="NO_INPUT",
+                            fix="give data for an input, or Stimulus.silent(n_steps) to a network that has none")
+        if len({(e.n_samples, e.n_steps) for e in self.inputs.values()} | {(self.n_samples, self.n_steps)}) != 1:
             raise DataError("the inputs differ in samples or steps", code="RAGGED",
                             fix="give every input the same number of samples and steps")
         if self.labels is not None and len(self.labels) != self.n_samples:
@@ -176,17 +181,23 @@ class Stimulus:
     @property
     def n_samples(self) -> int:
         """Samples of every input."""
-        return next(iter(self.inputs.values())).n_samples
+        return next(iter(self.inputs.values())).n_samples if self.grid is None else self.grid[0]
 
     @property
     def n_steps(self) -> int:
         """Steps of every input."""
-        return next(iter(self.inputs.values())).n_steps
+        return next(iter(self.inputs.values())).n_steps if self.grid is None else self.grid[1]
 
     def one(self, sample: int) -> Stimulus:
         """One sample as a stimulus of its own."""
         label = None if self.labels is None else self.labels[sample : sample + 1]
-        return Stimulus({name: e.one(sample) for name, e in self.inputs.items()}, label, self.notes)
+        grid = None if self.grid is None else (1, self.n_steps)
+        return Stimulus({name: e.one(sample) for name, e in self.inputs.items()}, label, self.notes, grid)
+
+    @staticmethod
+    def silent(n_steps: int, n_samples: int = 1) -> Stimulus:
+        """Steps without input, for a network that has no inputs and runs by its own biases."""
+        return Stimulus({}, grid=(n_samples, n_steps))
 
     @staticmethod
     def dense(arrays: Mapping[str, object] | object, shapes: Mapping[str, Shape],

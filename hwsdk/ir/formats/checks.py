@@ -27,7 +27,8 @@ def check_node(name: str, node: Node, semantics: Semantics) -> None:
                              fix="give finite parameters")
         if field.name.startswith("tau") and not (value > 0).all():
             raise ModelError(f"{field.name} is {value.min():g} at its smallest; time constants must be above 0",
-                             where=name, code="TAU_NOT_POSITIVE", fix="give a positive time constant, or use IF for none")
+                             where=name, code="TAU_NOT_POSITIVE",
+                             fix="give a positive time constant, or use IF for none")
     _check_threshold(name, node, semantics)
 
 

@@ -79,7 +79,7 @@ def _samples(arrays: Arrays, n_events: int, limit: int | None) -> tuple[Ints, in
 
 def _in_range(what: str, values: Ints, limit: int, where: str) -> None:
     """Coordinates lie on the sensor."""
-    if len(values) and not (0 <= values.min() and values.max() < limit):
+    if len(values) and not (values.min() >= 0 and values.max() < limit):
         bad = values.max() if values.max() >= limit else values.min()
         raise DataError(f"{what} {bad} is outside 0..{limit - 1}", where=where, code="OUT_OF_RANGE",
                         fix="check the sensor's size against the network's input")
@@ -94,8 +94,9 @@ def _bins(time: Ints, sample: Ints, n_samples: int, dt_s: float, differences: bo
     np.minimum.at(first, sample, absolute)
     since = absolute - first[sample]
     width = dt_s * 1e6
-    steps = since // round(width) if width >= 1 and abs(width - round(width)) < 1e-6 else np.floor(since / width)
-    return steps.astype(np.int64)
+    if width >= 1 and abs(width - round(width)) < 1e-6:
+        return np.asarray(since // round(width), np.int64)
+    return np.asarray(np.floor(since / width), np.int64)
 
 
 def binary_events(shape: Shape, sample: Ints, step: Ints, index: Ints, n_samples: int, n_steps: int | None,

@@ -64,9 +64,9 @@ def _bad_file(kind: str, problem: BaseException) -> DataError:
 
 def _read_array(file: IO[bytes], name: str, left: int) -> np.ndarray[Any, Any]:
     """One array in .npy form; its header is checked first."""
-    version = npy_format.read_magic(file)  # type: ignore[no-untyped-call]
+    version = npy_format.read_magic(file)
     reader = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, fortran, dtype = reader(file)  # type: ignore[no-untyped-call]
+    shape, fortran, dtype = reader(file)
     if dtype.kind not in "biufSU":
         raise DataError(f"values of type {dtype} are not numbers", where=name, code="BAD_DTYPE",
                         fix="save booleans, integers or floats; pickled objects are not read")

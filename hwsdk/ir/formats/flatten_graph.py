@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hwsdk.errors import ModelError
 from hwsdk.ir.formats.raw import MAX_DEPTH, MAX_NODES, RawGraph, RawNode
@@ -102,7 +103,7 @@ def _level_edges(graph: RawGraph, prefix: str, flat: FlatGraph, ledger: LedgerWr
     flat.rebuilt.append(prefix.rstrip("."))
     ledger.warning(prefix.rstrip("."), "EDGES_REBUILT",
                    f"no edges are stored; the nodes were joined in the order of their names: {' -> '.join(order)}")
-    return [(f"{prefix}{a}", f"{prefix}{b}") for a, b in zip(order, order[1:], strict=False)]
+    return [(f"{prefix}{a}", f"{prefix}{b}") for a, b in pairwise(order)]
 
 
 def _check_ends(edges: Iterable[Pair], flat: FlatGraph, subgraphs: Mapping[str, RawGraph]) -> None:

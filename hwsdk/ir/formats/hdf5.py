@@ -27,7 +27,8 @@ def read_graph(path: Path) -> RawGraph:
         ModelError: NO_FILE, NOT_HDF5, TRUNCATED, NOT_A_MODEL, MISSING_GROUP, BAD_LINK, CYCLIC_LINK, TOO_DEEP,
             TOO_LARGE, BAD_DTYPE, BAD_TEXT, BAD_EDGES or DAMAGED; ``where`` names the place inside the file.
     """
-    return open_hdf5(path, _graph_of_file)
+    graph: RawGraph = open_hdf5(path, _graph_of_file)
+    return graph
 
 
 def open_hdf5(path: Path, use: Callable[[h5py.File], Any], error: type[HwsdkError] = ModelError) -> Any:

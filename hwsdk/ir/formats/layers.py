@@ -35,13 +35,13 @@ def _bias(fields: FieldReader, outputs: Shape, ledger: LedgerWriter) -> Floats |
         return None
     bias = fields.floats("bias")
     if bias.shape in (outputs, outputs[-1:]):
-        return frozen(bias)  # type: ignore[return-value]
+        return frozen(bias)
     if bias.ndim == 0:
         ledger.changed(fields.name, "PARAMETER_BROADCAST", f"bias () -> {outputs}")
-        return frozen(np.broadcast_to(bias, outputs))  # type: ignore[return-value]
+        return frozen(np.broadcast_to(bias, outputs))
     if bias.size == math.prod(outputs):
         ledger.changed(fields.name, "PARAMETER_RESHAPED", f"bias {bias.shape} -> {outputs}")
-        return frozen(bias.reshape(outputs))  # type: ignore[return-value]
+        return frozen(bias.reshape(outputs))
     raise fields.error(f"the bias has shape {bias.shape}, the weight makes {outputs}", "SHAPE_MISMATCH",
                        f"store {math.prod(outputs)} biases, one for each output")
 

@@ -64,7 +64,7 @@ def delay(fields: FieldReader, arriving: Shape | None, ledger: LedgerWriter, sem
         ledger.changed(fields.name, "DELAY_ROUNDED", f"delays rounded to whole steps of dt={semantics.dt:g}; the "
                        f"largest error is {error:.3g} steps ({error * semantics.dt:.3g} of the model's time unit)")
     spread = _spread_all(fields, {"delay": ticks}, arriving, ledger)
-    return Delay(frozen(spread["delay"], np.int64))  # type: ignore[arg-type]
+    return Delay(frozen(spread["delay"], np.int64))
 
 
 def _stored(fields: FieldReader, name: str, ledger: LedgerWriter) -> Floats:

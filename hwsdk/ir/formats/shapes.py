@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hwsdk.errors import ModelError
+from hwsdk.errors import InternalError, ModelError
 from hwsdk.ir.formats import layers, populations
 from hwsdk.ir.formats.fields import FieldReader, require_size
 from hwsdk.ir.formats.flatten_graph import FlatGraph
@@ -14,7 +14,8 @@ from hwsdk.ir.formats.ports import ELEMENTWISE, POOLS, SPATIAL, taken
 from hwsdk.ir.formats.raw import RawNode
 from hwsdk.ir.graph import natural_key
 from hwsdk.ir.ledger import LedgerWriter
-from hwsdk.ir.nodes import Flatten, Input, Linear, Node, Output, Shape, size
+from hwsdk.ir.neurons import Neuron
+from hwsdk.ir.nodes import Delay, Flatten, Input, Linear, Node, Output, Scale, Shape, size
 from hwsdk.ir.semantics import Semantics
 
 KNOWN = ("Input", "Output", "Affine", "Linear", *SPATIAL, *POOLS, "Flatten", *ELEMENTWISE)
@@ -175,7 +176,13 @@ def _shape_in_loop(node: Node) -> Shape:
     """The shape of a node that is visited before any of its sources."""
     if isinstance(node, Linear):
         return (*node.weight.shape[:-2], node.weight.shape[-2])
-    return tuple(getattr(node, "shape", None) or getattr(node, "scale", getattr(node, "ticks", None)).shape)
+    if isinstance(node, Scale):
+        return node.scale.shape
+    if isinstance(node, Delay):
+        return node.ticks.shape
+    if isinstance(node, Neuron):
+        return node.shape
+    raise InternalError(f"{type(node).__name__} was built without an input shape")
 
 
 def _note(walk: Builder, fields: FieldReader, node: Node) -> None:

@@ -1,0 +1,120 @@
+"""One suite for every backend of the table: a new target is covered without a line here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from random_networks import random_network, random_stimulus
+
+import hwsdk
+from hwsdk import backends
+from hwsdk.backends.base import CompileOptions
+from hwsdk.errors import FitError, HwsdkError
+from hwsdk.ir.network import Edge, Network
+from hwsdk.ir.neurons import LIF
+from hwsdk.ir.nodes import Input, Linear, Output
+from hwsdk.ir.semantics import Semantics
+from hwsdk.simulators import reference
+from hwsdk.targets import load_target
+
+pytestmark = pytest.mark.parametrize("name", backends.names())
+SEEDS = (5, 8, 11, 21, 34)
+
+
+def networks():
+    return [random_network(seed, Semantics(), f"n{seed}") for seed in SEEDS]
+
+
+def test_description_has_a_source_for_every_number(name):
+    target = load_target(name)
+    figures = [*target.limits.values(), *target.energy, *target.power]
+    assert all(f.source for f in figures)
+    assert target.to_text() == load_target(name).to_text()
+
+
+def test_simulator_equals_the_integer_reference(name):
+    backend = backends.get(name)
+    for network in networks():
+        _, whole, _ = backend.discrete(network, CompileOptions())
+        program = backend.compile(network, CompileOptions(), lambda _: None)
+        data = random_stimulus(network, 1)
+        expected = reference.run(whole, data, probes="all")
+        got = backend.simulate(program, data, probes="all", strict=False, progress=None)
+        assert expected.first_difference(got) is None, network.name
+
+
+def test_a_saved_program_runs_the_same(name, tmp_path):
+    network = networks()[0]
+    program = hwsdk.compile(network, name)
+    again = hwsdk.load_program(program.save(tmp_path / "p.hwx"))
+    data = random_stimulus(network, 2)
+    assert again.digest() == program.digest()
+    assert hwsdk.simulate(program, data).first_difference(hwsdk.simulate(again, data)) is None
+
+
+def test_programs_are_legal_and_used_is_within_available(name):
+    backend = backends.get(name)
+    for network in networks():
+        program = hwsdk.compile(network, name)
+        assert backend.legality(program) == ()
+        for resource, usage in backend.summary(program).items():
+            assert usage.available is None or usage.used <= usage.available, resource
+
+
+def test_compiling_is_deterministic_and_text_is_stable(name):
+    network = networks()[1]
+    a, b = hwsdk.compile(network, name, seed=4), hwsdk.compile(network, name, seed=4)
+    assert (a.digest(), a.to_text()) == (b.digest(), b.to_text())
+
+
+def test_cost_has_a_boundary_and_never_a_silent_zero(name):
+    network = networks()[0]
+    program = hwsdk.compile(network, name)
+    report = hwsdk.estimate(program, hwsdk.simulate(program, random_stimulus(network, 3)))
+    assert report.latency.value > 0
+    assert report.included
+    assert report.omitted
+    assert all(i.count == 0 or i.price is None or i.price.value > 0 for i in report.items)
+    assert report.energy_dynamic.value != 0 or report.energy_dynamic.missing
+
+
+def test_a_run_does_not_depend_on_the_run_before(name):
+    network = networks()[2]
+    program, data = hwsdk.compile(network, name), random_stimulus(networks()[2], 4)
+    first, second = hwsdk.simulate(program, data), hwsdk.simulate(program, data)
+    assert first.first_difference(second) is None
+    for count in first.counts:
+        np.testing.assert_array_equal(first.counts[count], second.counts[count])
+
+
+def test_samples_do_not_touch_each_other(name):
+    network = networks()[3]
+    program, data = hwsdk.compile(network, name), random_stimulus(networks()[3], 4, samples=3)
+    together = hwsdk.simulate(program, data)
+    for i in range(3):
+        alone = hwsdk.simulate(program, data.one(i))
+        for population in alone.spikes:
+            np.testing.assert_array_equal(together.spikes[population].one(i).dense(), alone.spikes[population].dense())
+
+
+def test_wrong_data_is_refused(name):
+    program = hwsdk.compile(networks()[0], name)
+    shape = next(iter(program.input_shapes.values()))
+    with pytest.raises(HwsdkError, match="SHAPE_MISMATCH"):
+        hwsdk.simulate(program, np.zeros((1, 4, *(n + 1 for n in shape))))
+    with pytest.raises(HwsdkError, match="FRACTIONAL_INPUT"):
+        hwsdk.simulate(program, np.full((1, 4, *shape), 0.5))
+
+
+def test_what_does_not_fit_is_refused_with_need_limit_layer_and_a_way_out(name):
+    big = 200_000_000
+    shape = (1,)
+    theta = np.broadcast_to(np.float64(1), (big,))
+    neuron = LIF(theta, theta, np.broadcast_to(np.float64(0), (big,)), theta, np.broadcast_to(np.float64(0), (big,)))
+    network = Network("huge", {"in": Input(shape), "w": Linear(np.broadcast_to(np.float64(1), (big, 1))), "p": neuron,
+                               "out": Output((big,))}, (Edge("in", "w"), Edge("w", "p"), Edge("p", "out")), Semantics())
+    with pytest.raises(HwsdkError) as caught:
+        hwsdk.compile(network, name)
+    assert caught.value.fix
+    if isinstance(caught.value, FitError):
+        assert caught.value.violations[0].need > caught.value.violations[0].limit
