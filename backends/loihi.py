@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hwsdk.backends import loihi_fit as fit
 from hwsdk.backends.base import CompileOptions, Program, Progress
 from hwsdk.cost import CostReport, Term, report, require_counts
 from hwsdk.errors import FitError, HwsdkError, InternalError, TargetError, UnsupportedError, Violation
@@ -22,9 +23,6 @@ from hwsdk.programs.loihi import LoihiProgram
 from hwsdk.simulators import loihi as simulator
 from hwsdk.simulators import reference
 from hwsdk.targets import Target, load_target
-
-PROPOSED_CHIPS = (2, 4, 8, 16)
-PROPOSED_BITS = (6, 4)
 
 
 class LoihiBackend:
@@ -60,13 +58,13 @@ class LoihiBackend:
             raise UnsupportedError(f"{options.chips} chips; {self.name} boards have 1 to "
                                    f"{self.target.mesh.max_chips.value}", code="BAD_CHIPS", fix="choose in that range")
         mapper.refuse_too_many_neurons(network, self.target, options.chips)
+        fit.refuse_too_many_synapses(network, self.target, options)
         say("lower and quantise")
         _, whole, losses = self.discrete(network, options)
         try:
             program = self._map(whole, options, network.digest(), losses, say)
         except FitError as error:
-            raise FitError(error.what.splitlines()[0], violations=error.violations, where=error.where,
-                           proposals=self._proposals(network, whole, options)) from None
+            raise self._unfit(error, network, whole, options) from None
         broken = self.legality(program)
         if broken:
             raise InternalError(f"the mapper made an illegal program: {'; '.join(map(str, broken))}")
@@ -78,29 +76,20 @@ class LoihiBackend:
         chosen = mapper.MapOptions(options.chips, options.packing, options.seed)
         return mapper.map_network(whole, self.target, chosen, model_digest=digest, losses=losses, progress=say)
 
-    def _proposals(self, network: Network, whole: Network, options: CompileOptions) -> tuple[str, ...]:
-        """The nearest changes that were tried and make it fit, the smallest of each kind."""
-        found = []
-        if options.packing != "dense" and self._fits(whole, replace(options, packing="dense")):
-            found.append("put small layers together (--packing dense)")
-        most = self.target.mesh.max_chips.value or 1
-        for chips in (c for c in PROPOSED_CHIPS if options.chips < c <= most):
-            if self._fits(whole, replace(options, chips=chips)):
-                found.append(f"use {chips} chips (--chips {chips})")
-                break
-        for bits in (b for b in PROPOSED_BITS if b < options.bits and not network.is_integer):
-            fewer = replace(options, bits=bits, data=None)
-            if self._fits(self.discrete(network, fewer)[1], fewer):
-                found.append(f"use {bits}-bit weights (--bits {bits}) and check the accuracy")
-                break
-        return tuple(found)
+    def _unfit(self, error: FitError, network: Network, whole: Network, options: CompileOptions) -> FitError:
+        """The mapper's refusal with the changes that were tried and make it fit."""
+        def fits(changed: CompileOptions) -> bool:
+            """Try it."""
+            same = (changed.bits, changed.per_channel) == (options.bits, options.per_channel)
+            try:
+                tried = whole if same else self.discrete(network, replace(changed, data=None))[1]
+                return not self.legality(self._map(tried, changed, "", "", lambda _: None))
+            except HwsdkError:
+                return False
 
-    def _fits(self, whole: Network, options: CompileOptions) -> bool:
-        """Try it."""
-        try:
-            return not self.legality(self._map(whole, options, "", "", lambda _: None))
-        except HwsdkError:
-            return False
+        found = fit.proposals(error, whole, self.target, options, fits)
+        return FitError(error.what.splitlines()[0], violations=error.violations, where=error.where, proposals=found,
+                        hint=fit.hint(error))
 
     def load(self, path: Path) -> LoihiProgram:
         """Read a .hwx file; see LoihiProgram.load."""

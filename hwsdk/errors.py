@@ -88,21 +88,26 @@ class Violation:
     unit: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.rule} needs {self.need:g} {self.unit}, limit {self.limit:g}".replace(" ,", ",")
+        need, limit = (f"{x:,.0f}" if x == int(x) else f"{x:g}" for x in (self.need, self.limit))
+        return f"{self.where}: needs {need}{' ' if self.unit else ''}{self.unit}, limit {limit} [{self.rule}]"
 
 
 class FitError(HwsdkError):
-    """The model does not fit the target. Carries every violation and the proposals that were checked."""
+    """The model does not fit the target. Carries every violation and the proposals that were tried and work.
+
+    ``hint`` says what else would help; it is shown where there is no proposal.
+    """
 
     default_code = "DOES_NOT_FIT"
 
     def __init__(
-        self, what: str, *, violations: tuple[Violation, ...], proposals: tuple[str, ...] = (), where: str = ""
+        self, what: str, *, violations: tuple[Violation, ...], proposals: tuple[str, ...] = (), where: str = "",
+        hint: str = "",
     ) -> None:
         self.violations, self.proposals = violations, proposals
         shown = "".join(f"\n  - {v}" for v in violations[:12])
         more = f"\n  - and {len(violations) - 12} more" if len(violations) > 12 else ""
-        fix = "; or ".join(proposals) if proposals else "no single change that was tried makes it fit; make it smaller"
+        fix = "; or ".join(proposals) or hint or "make it smaller"
         super().__init__(what + shown + more, where=where, fix=fix)
 
 

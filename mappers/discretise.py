@@ -152,6 +152,10 @@ def _refuse(name: str, node: Neuron, sem: Semantics) -> None:
     if sem.v_floor is not None:
         raise UnsupportedError("a floor under the membrane potential", where=name, code="V_FLOOR",
                                fix="import without v_floor and check the accuracy with hwsdk verify")
+    if sem.reset_timing == "skip_step":
+        raise UnsupportedError("the input of the step after a spike is lost", where=name, code="SKIP_STEP",
+                               fix="import with reset_timing=same_step and check the accuracy with hwsdk verify; "
+                               "snnTorch layers with reset_delay=False lose nothing")
     if sem.reset == "subtract" and sem.reset_timing == "next_step" and (decay == 0).any():
         raise UnsupportedError("a subtraction that acts one step late on a membrane without memory", where=name,
                                code="LATE_RESET", fix="import with reset_timing=same_step")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from hwsdk.ir.nodes import Synapses, size
 from hwsdk.programs.loihi import RESETS, LoihiArrays, Source
 
 IntArray = NDArray[np.int64]
+SLICE = 1 << 20
 BoolMatrix = NDArray[np.bool_]
 
 
@@ -73,44 +76,45 @@ def layout(network: Network, cores: tuple[tuple[Slice, ...], ...]) -> Layout:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """All synapses of the program as columns, sorted by (core, source, target)."""
+    """All synapses of the program, one projection after the other, not yet sorted."""
 
-    core: IntArray
-    source: IntArray
-    target: IntArray
-    weight: NDArray[np.int16]
-    exponent: NDArray[np.int8]
-    delay: NDArray[np.uint8]
+    projections: tuple[Projection, ...]
+
+    def __len__(self) -> int:
+        return sum(len(p.synapses.weight) for p in self.projections)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """Synapses with the id of their first source, and the first neuron (by id) of their target."""
+
+    synapses: Synapses
+    first_source: int
+    first_neuron: int
+
+    def slices(self) -> Iterator[tuple[slice, IntArray, IntArray]]:
+        """(which synapses, source ids, target neurons), a million synapses at a time."""
+        for first in range(0, len(self.synapses.weight), SLICE):
+            part = slice(first, first + SLICE)
+            yield part, self.first_source + self.synapses.source[part], self.first_neuron + self.synapses.target[part]
 
 
 def synapse_rows(network: Network, where: Layout) -> Rows:
     """Gather the synapses of all projections."""
-    columns = []
+    found = []
     for name, s in network.of(Synapses).items():
-        assert_synapses = s if isinstance(s, Synapses) else None
-        if assert_synapses is None or not len(assert_synapses.weight):
-            continue
-        pre = where.first(network.sources(name)[0].source)
-        post = where.first(network.targets(name)[0].target) - where.n_inputs
-        neuron = post + assert_synapses.target
-        columns.append((where.core[neuron], pre + assert_synapses.source, where.local[neuron],
-                        assert_synapses.weight.astype(np.int16),
-                        np.full(len(neuron), assert_synapses.weight_exp, np.int8),
-                        assert_synapses.delay_ticks.astype(np.uint8)))
-    if not columns:
-        none = np.zeros(0, np.int64)
-        return Rows(none, none, none, none.astype(np.int16), none.astype(np.int8), none.astype(np.uint8))
-    core, source, target, weight, exponent, delay = (np.concatenate(c) for c in zip(*columns, strict=True))
-    widest = int(np.diff(where.neuron_ptr).max())
-    key = (core * where.n_sources + source) * widest + target
-    order = np.argsort(key, kind="stable")
-    return Rows(core[order], source[order], target[order], weight[order], exponent[order], delay[order])
+        if isinstance(s, Synapses) and len(s.weight):
+            pre = where.first(network.sources(name)[0].source)
+            found.append(Projection(s, pre, where.first(network.targets(name)[0].target) - where.n_inputs))
+    return Rows(tuple(found))
 
 
 def listening(rows: Rows, where: Layout, n_cores: int) -> BoolMatrix:
     """(sources, cores): does the core have an axon for the source?"""
     heard = np.zeros((where.n_sources, n_cores), bool)
-    heard[rows.source, rows.core] = True
+    for projection in rows.projections:
+        for _, source, neuron in projection.slices():
+            heard[source, where.core[neuron]] = True
     return heard
 
 
@@ -118,34 +122,79 @@ def traffic(heard: BoolMatrix, where: Layout, rate: NDArray[np.float64] | None =
     """(cores, cores) messages from row to column if every neuron fires at its ``rate`` (default 1)."""
     n_cores = heard.shape[1]
     flow = np.zeros((n_cores, n_cores))
-    neurons = heard[where.n_inputs :].astype(np.float64)
-    np.add.at(flow, where.core, neurons if rate is None else neurons * rate[:, None])
+    for core in range(n_cores):
+        own = where.order[where.neuron_ptr[core] : where.neuron_ptr[core + 1]]
+        mine = heard[where.n_inputs + own]
+        flow[core] = np.count_nonzero(mine, axis=0) if rate is None else rate[own] @ mine
     return flow
 
 
 def axons_out(heard: BoolMatrix, where: Layout) -> IntArray:
     """Entries of the axon map of each core: one for each (neuron, core that hears it)."""
-    fan = heard[where.n_inputs :].sum(1)
+    fan = np.count_nonzero(heard[where.n_inputs :], axis=1)
     return np.bincount(where.core, weights=fan, minlength=heard.shape[1]).astype(np.int64)
 
 
 def arrays(network: Network, where: Layout, rows: Rows, heard: BoolMatrix, placement: Placement) -> LoihiArrays:
     """The memories of all cores."""
-    n_cores = heard.shape[1]
-    starts = np.flatnonzero(np.r_[True, (np.diff(rows.core) != 0) | (np.diff(rows.source) != 0)]) \
-        if len(rows.core) else np.zeros(0, np.int64)
-    axon_core = rows.core[starts]
-    out_core = np.nonzero(heard)[1].astype(np.int32)
-    cells = _cell_columns(network, where)
     return LoihiArrays(
         core_chip=np.array([p.chip for p in placement.places], np.int32),
         core_x=np.array([p.x for p in placement.places], np.int32),
         core_y=np.array([p.y for p in placement.places], np.int32),
         neuron_ptr=where.neuron_ptr, source_id=where.order + where.n_inputs,
-        axon_ptr=np.searchsorted(axon_core, np.arange(n_cores + 1)).astype(np.int64),
-        axon_source=rows.source[starts], synapse_ptr=np.r_[starts, len(rows.core)].astype(np.int64),
-        target=rows.target.astype(np.int32), weight=rows.weight, exponent=rows.exponent, delay=rows.delay,
-        out_ptr=np.r_[0, np.cumsum(heard.sum(1))].astype(np.int64), out_core=out_core, **cells)
+        out_ptr=np.r_[0, np.cumsum(np.count_nonzero(heard, axis=1))].astype(np.int64), out_core=_listeners(heard),
+        **_synapse_columns(rows, where, heard), **_cell_columns(network, where))  # type: ignore[arg-type]
+
+
+def _listeners(heard: BoolMatrix) -> NDArray[np.int32]:
+    """The cores that hear each source, one source after the other."""
+    step = max(1, SLICE // max(heard.shape[1], 1))
+    found = [np.nonzero(heard[first : first + step])[1].astype(np.int32) for first in range(0, len(heard), step)]
+    return np.concatenate(found) if found else np.zeros(0, np.int32)
+
+
+def _synapse_columns(rows: Rows, where: Layout, heard: BoolMatrix) -> dict[str, NDArray[np.generic]]:
+    """Axons and synapses by (core, source, target), in this order; equal ones stay as they came."""
+    core, source, target, unsorted = _gathered(rows, where)
+    order = np.argsort(core, kind="stable")
+    bounds = np.r_[0, np.cumsum(np.bincount(core, minlength=heard.shape[1]))]
+    del core
+    axons = np.count_nonzero(heard, axis=0)
+    axon_ptr = np.r_[0, np.cumsum(axons)].astype(np.int64)
+    axon_source = np.empty(axon_ptr[-1], np.int64)
+    synapse_ptr = np.full(axon_ptr[-1] + 1, len(order), np.int64)
+    for c, (low, high) in enumerate(pairwise(bounds)):
+        mine = order[low:high]
+        mine = mine[np.argsort(source[mine].astype(np.int64) * len(where.core) + target[mine], kind="stable")]
+        order[low:high] = mine
+        own = source[mine]
+        starts = np.flatnonzero(np.r_[True, own[1:] != own[:-1]][: len(own)])
+        axon_source[axon_ptr[c] : axon_ptr[c + 1]] = own[starts]
+        synapse_ptr[axon_ptr[c] : axon_ptr[c + 1]] = low + starts
+    columns = {"axon_ptr": axon_ptr, "axon_source": axon_source, "synapse_ptr": synapse_ptr, "target": target[order]}
+    del source, target
+    return columns | {name: unsorted.pop(name)[order] for name in list(unsorted)}
+
+
+def _gathered(rows: Rows, where: Layout) -> tuple[NDArray[np.integer], NDArray[np.int32], NDArray[np.int32],
+                                                  dict[str, NDArray[np.generic]]]:
+    """(core, source id, target within the core, the other columns) of all synapses, in as few bytes as hold them."""
+    n = len(rows)
+    # sixteen bits sort in linear time
+    few = len(where.neuron_ptr) <= 1 << 16
+    core: NDArray[np.integer] = np.empty(n, np.uint16) if few else np.empty(n, np.int32)
+    source, target = np.empty(n, np.int32), np.empty(n, np.int32)
+    rest: dict[str, NDArray[np.generic]] = {
+        "weight": np.empty(n, np.int16), "exponent": np.empty(n, np.int8), "delay": np.empty(n, np.uint8)}
+    first = 0
+    for projection in rows.projections:
+        s = projection.synapses
+        for part, ids, neuron in projection.slices():
+            to = slice(first, first := first + len(ids))
+            core[to], source[to], target[to] = where.core[neuron], ids, where.local[neuron]
+            rest["weight"][to], rest["exponent"][to] = s.weight[part], s.weight_exp
+            rest["delay"][to] = s.delay_ticks[part]
+    return core, source, target, rest
 
 
 def _cell_columns(network: Network, where: Layout) -> dict[str, NDArray[Any]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import FixedLIF
 from hwsdk.ir.nodes import Synapses
+from hwsdk.mappers.loihi_kernels import count_axons, longest_run
 from hwsdk.targets import Target
 
 IntArray = NDArray[np.int64]
@@ -50,25 +51,32 @@ class PopulationMemory:
         n = self.cell.n
         words, axons = np.zeros(k, np.int64), np.zeros(k, np.int64)
         for s in self.projections:
-            per_axon = _per_axon(s, part, k)
-            axons += (per_axon > 0).sum(axis=1)
-            words += self._words(s, part, k, per_axon)
+            words += self._words(s, part, k, axons)
         groups = np.zeros((k, int(self.group.max(initial=0)) + 1), bool)
         groups[part, self.group] = True
         return PartUsage(np.bincount(part, minlength=k).astype(np.int64)[:k] if n else np.zeros(k, np.int64),
                          groups.sum(axis=1), axons, words)
 
-    def _words(self, s: Synapses, part: IntArray, k: int, per_axon: IntArray) -> IntArray:
-        """Synapse words of one projection on each part."""
+    def _words(self, s: Synapses, part: IntArray, k: int, axons: IntArray) -> IntArray:
+        """Synapse words of one projection on each part; its axons are added to ``axons``."""
+        stored = np.zeros(k, np.int64)
+        delays = s.shared is None and bool((s.delay_ticks > 1).any())
+        source, target = by_source(s)
+        words_of = stored_words(np.arange(longest_run(source) + 1), s.weight_bits, delays, self.target)
+        count_axons(source, target, part, words_of, axons, stored)
         if s.shared is None:
-            return self._stored(per_axon, s).sum(axis=1)
+            return stored
         channels = _channels_on(part, k, s.post_shape)
         one = shared_words(channels // s.shared.groups if s.shared.groups > 1 else channels, s, self.target)
         return s.shared.c_in * prod(s.shared.kernel) * one
 
-    def _stored(self, n: IntArray, s: Synapses) -> IntArray:
-        """Words for lists of n synapses that are stored one by one."""
-        return stored_words(n, s.weight_bits, bool((s.delay_ticks > 1).any()), self.target)
+
+def by_source(s: Synapses) -> tuple[IntArray, IntArray]:
+    """(source, target) of the synapses, by ascending source; lowering sorts them so, then nothing is copied."""
+    if (s.source[1:] >= s.source[:-1]).all():
+        return s.source, s.target
+    order = np.argsort(s.source, kind="stable")
+    return s.source[order], s.target[order]
 
 
 def stored_words(n: IntArray, bits: int, delays: bool, target: Target) -> IntArray:
@@ -78,7 +86,8 @@ def stored_words(n: IntArray, bits: int, delays: bool, target: Target) -> IntArr
         return -(-n * entry // 64)
     header = target.memory.group_overhead_bits.value or 0
     full, rest = np.divmod(n, SYNAPSES_A_GROUP)
-    return full * -(-(SYNAPSES_A_GROUP * entry + header) // 64) + np.where(rest > 0, -(-(rest * entry + header) // 64), 0)
+    tail = np.where(rest > 0, -(-(rest * entry + header) // 64), 0)
+    return full * -(-(SYNAPSES_A_GROUP * entry + header) // 64) + tail
 
 
 def shared_words(channels: IntArray, s: Synapses, target: Target) -> IntArray:
@@ -88,19 +97,12 @@ def shared_words(channels: IntArray, s: Synapses, target: Target) -> IntArray:
     return -(-(np.maximum(channels, 1) * s.weight_bits + (target.memory.group_overhead_bits.value or 0)) // 64)
 
 
-def _per_axon(s: Synapses, part: IntArray, k: int) -> IntArray:
-    """(k, sources): synapses of each source on each part."""
-    n_pre = prod(s.pre_shape)
-    key = part[s.target] * n_pre + s.source
-    return np.bincount(key, minlength=k * n_pre).reshape(k, n_pre)
-
-
 def _channels_on(part: IntArray, k: int, shape: tuple[int, ...]) -> IntArray:
     """Output channels (first axis) with a neuron on each part."""
     channel = np.repeat(np.arange(shape[0]), prod(shape[1:]))
     seen = np.zeros((k, shape[0]), bool)
     seen[part, channel] = True
-    return seen.sum(axis=1)
+    return np.asarray(np.count_nonzero(seen, axis=1), np.int64)
 
 
 def population_memory(network: Network, name: str, target: Target) -> PopulationMemory:

@@ -1,4 +1,4 @@
-"""Linear maps between populations as sparse matrices, one for each delay, with convolution forms kept where they hold."""
+"""Linear maps between populations: sparse matrices, one for each delay, and convolution forms where they hold."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def conv_matrix(node: Conv, in_shape: Shape) -> sparse.csr_matrix:
     rows, cols, values = [], [], []
     for offset in product(*map(range, node.kernel)):
         here, there = _meeting_positions(node, offset, in_shape[1:], out_shape[1:])
-        weight = node.weight[(slice(None), slice(None), *offset)]
+        weight = node.weight[_all_channels(offset)]
         keep = weight != 0
         out_channel = np.broadcast_to(np.arange(c_out)[:, None], keep.shape)[keep]
         rows.append((out_channel[:, None] * positions + here).ravel())
@@ -139,6 +139,11 @@ def conv_matrix(node: Conv, in_shape: Shape) -> sparse.csr_matrix:
         values.append(np.repeat(weight[keep], len(here)))
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols)))
     return sparse.csr_matrix(entries, shape=(size(out_shape), size(in_shape)))
+
+
+def _all_channels(at: tuple[int, ...] | tuple[slice, ...]) -> tuple[int | slice, ...]:
+    """The index of some kernel positions for every output and input channel."""
+    return (slice(None), slice(None), *at)
 
 
 def _meeting_positions(node: Conv, offset: tuple[int, ...], n_in: Shape, n_out: Shape,
@@ -192,7 +197,7 @@ def _compose(first: Conv, second: Conv) -> Conv:
     weight = np.zeros((b.shape[0], a.shape[1], *kernel))
     for offset in product(*map(range, kb)):
         at = tuple(slice(o * s, o * s + p) for o, s, p in zip(offset, first.stride, ka, strict=True))
-        weight[(slice(None), slice(None), *at)] += np.tensordot(b[(slice(None), slice(None), *offset)], a, (1, 0))
+        weight[_all_channels(at)] += np.tensordot(b[_all_channels(offset)], a, (1, 0))
     padding = tuple((la + lb * s, ha + hb * s) for (la, ha), (lb, hb), s in
                     zip(first.padding, second.padding, first.stride, strict=True))
     stride = tuple(s1 * s2 for s1, s2 in zip(first.stride, second.stride, strict=True))

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from hwsdk.errors import FitError, Violation
 from hwsdk.ir.mapping import Slice
 from hwsdk.ir.network import Network
-from hwsdk.mappers.loihi_memory import PopulationMemory, limits, population_memory, total_words
+from hwsdk.mappers import loihi_emit as emit
+from hwsdk.mappers.loihi_memory import PartUsage, PopulationMemory, limits, population_memory, total_words
 from hwsdk.targets import Target
 
 IntArray = NDArray[np.int64]
 Core = tuple[Slice, ...]
+MAX_ROUNDS = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,26 +28,63 @@ class Part:
     usage: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """A population in ``parts`` equal parts along ``order``."""
+
+    memory: PopulationMemory
+    order: IntArray
+    usage: PartUsage
+
+    @property
+    def parts(self) -> int:
+        """How many."""
+        return len(self.usage.neurons)
+
+    def slices(self) -> list[Slice]:
+        """The neurons of each part."""
+        part = _equal_parts(self.order, self.parts)
+        by_part = np.split(np.argsort(part, kind="stable"), np.cumsum(self.usage.neurons)[:-1])
+        return [Slice(self.memory.name, index) for index in by_part]
+
+
 def split_populations(network: Network, target: Target) -> list[Part]:
-    """The parts of all populations, in causal order; each fits a core by itself, outgoing axons still uncounted.
+    """The parts of all populations, in causal order; each fits a core by itself.
 
     Raises:
         FitError: a single neuron takes more than a core has, naming the layer, the need and the limit.
     """
-    parts: list[Part] = []
-    for name in network.populations:
-        memory = population_memory(network, name, target)
-        parts += _split(memory)
-    return parts
+    cuts = [_split(population_memory(network, name, target)) for name in network.populations]
+    for _ in range(MAX_ROUNDS):
+        finer = _cut_for_axons(network, cuts)
+        if finer is None:
+            break
+        cuts = finer
+    return [Part(s, cut.usage.of(i)) for cut in cuts for i, s in enumerate(cut.slices())]
 
 
-def _split(memory: PopulationMemory) -> list[Part]:
+def _cut_for_axons(network: Network, cuts: list[Cut]) -> list[Cut] | None:
+    """More parts where the outgoing axons, which depend on all cuts, overflow a core; None if they do not."""
+    cores = tuple((s,) for cut in cuts for s in cut.slices())
+    where = emit.layout(network, cores)
+    out = emit.axons_out(emit.listening(emit.synapse_rows(network, where), where, len(cores)), where)
+    finer, first = [], 0
+    for cut in cuts:
+        own = out[first : first + cut.parts]
+        first += cut.parts
+        ratio = max(_ratio({**cut.usage.of(i), "axons_out": int(n)}, cut.memory.target) for i, n in enumerate(own))
+        found = _cut(cut.memory, cut.order, _more(cut.parts, len(cut.order), ratio)) if ratio > 1 else None
+        finer.append(found or cut)
+    return None if all(a is b for a, b in zip(cuts, finer, strict=True)) else finer
+
+
+def _split(memory: PopulationMemory) -> Cut:
     """The best of the orders in which a population can be cut."""
-    found = [p for order in _orders(memory.cell.shape) if (p := _cut(memory, order))]
+    found = [cut for order in _orders(memory.cell.shape) if (cut := _cut(memory, order, 1))]
     if not found:
         raise FitError(f"one neuron of {memory.name} alone does not fit a core", violations=_single(memory),
                        where=memory.name)
-    return min(found, key=lambda parts: (len(parts), sum(p.usage["axons_in"] for p in parts)))
+    return min(found, key=lambda cut: (cut.parts, int(cut.usage.axons_in.sum())))
 
 
 def _orders(shape: tuple[int, ...]) -> list[IntArray]:
@@ -56,18 +95,28 @@ def _orders(shape: tuple[int, ...]) -> list[IntArray]:
     return [natural, np.moveaxis(natural.reshape(shape), 0, -1).ravel()]
 
 
-def _cut(memory: PopulationMemory, order: IntArray) -> list[Part] | None:
-    """Equal parts, as few as fit; None if even single neurons do not."""
-    n, k = len(order), 1
+def _cut(memory: PopulationMemory, order: IntArray, k: int) -> Cut | None:
+    """Equal parts, as few as fit but at least k; None if even single neurons do not."""
+    n = len(order)
     while k <= n:
-        part = np.empty(n, np.int64)
-        part[order] = np.arange(n) * k // n
-        usage = memory.usage(part, k)
+        usage = memory.usage(_equal_parts(order, k), k)
         ratio = max(_ratio(usage.of(i), memory.target) for i in range(k))
         if ratio <= 1:
-            return [Part(Slice(memory.name, np.flatnonzero(part == i)), usage.of(i)) for i in range(k)]
-        k = n if k < n < k * min(ratio, 2) else max(k + 1, math.ceil(k * min(ratio, 2)))
+            return Cut(memory, order, usage)
+        k = _more(k, n, ratio)
     return None
+
+
+def _equal_parts(order: IntArray, k: int) -> IntArray:
+    """Part of each neuron."""
+    part = np.empty(len(order), np.int64)
+    part[order] = np.arange(len(order)) * k // len(order)
+    return part
+
+
+def _more(k: int, n: int, ratio: float) -> int:
+    """Parts of n neurons to try next, where k overflow by a ratio."""
+    return n if k < n < k * min(ratio, 2) else max(k + 1, math.ceil(k * min(ratio, 2)))
 
 
 def _ratio(usage: dict[str, int], target: Target) -> float:

@@ -51,4 +51,5 @@ def _too_short(lag: dict[str, int], cause: dict[str, Link], min_delay: int) -> U
     return UnsupportedError(
         f"the loop {' -> '.join([*loop, loop[0]])} takes {delay} step(s) in the model and needs "
         f"{min_delay * len(loop)}, one for each of its connections", where=loop[0], code="LOOP_TOO_SHORT",
-        fix=f"import the model with recurrent_delay={min_delay * len(loop)}, and check its accuracy with that")
+        fix=f"raise recurrent_delay by {min_delay * len(loop) - delay} when the model is loaded (--recurrent-delay; it "
+        "is 1 unless you set it) and check the accuracy with hwsdk verify, or give the loop more delay in the model")

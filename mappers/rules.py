@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -22,17 +23,20 @@ def delay_range(network: Network, target: Target) -> Iterator[Problem]:
     for name, node in network.of(Synapses).items():
         ticks = node.delay_ticks if isinstance(node, Synapses) else np.zeros(0, np.int64)
         if len(ticks) and (ticks.max() > limit or ticks.min() < 1):
-            yield ("DELAY_RANGE", name, f"delays of {int(ticks.min())} to {int(ticks.max())} steps, {target.name} "
-                   f"takes 1 to {limit}", "use a larger dt, or shorten the delays")
+            longest = int(ticks.max())
+            fix = f"shorten the delays, or use a step at least {_up(longest / limit)} times as long (--dt, with data " \
+                  "binned to it) and check the accuracy" if longest > limit else "give every connection 1 step or more"
+            yield ("DELAY_RANGE", name, f"synaptic delays of {int(ticks.min())} to {longest} steps, {target.name} "
+                   f"takes 1 to {limit}", fix)
 
 
 def reset_kind(network: Network, target: Target) -> Iterator[Problem]:
     """The neuron's reset must be one that the chip has."""
     for name, cell in network.populations.items():
         if isinstance(cell, FixedLIF) and cell.fires and cell.reset not in target.capabilities.resets:
-            yield ("RESET_KIND", name, f"reset by {cell.reset}, {target.name} has only reset by "
-                   f"{', '.join(target.capabilities.resets)}",
-                   "compile for loihi2, whose neurons are programmable, or train with reset to a value")
+            yield ("RESET_KIND", name, f"reset={cell.reset}, {target.name} has only reset="
+                   f"{' or '.join(target.capabilities.resets)}",
+                   "compile for loihi2, whose neurons are programmable, or train with reset to a value (--reset value)")
 
 
 def register_range(network: Network, target: Target) -> Iterator[Problem]:
@@ -68,8 +72,21 @@ def require(network: Network, target: Target) -> None:
     Raises:
         UnsupportedError: all violations in one message; the code is that of the first.
     """
-    found = [p for rule in RULES for p in rule(network, target)]
-    if found:
-        more = "".join(f"\n  - {where}: {what} (fix: {fix})" for _, where, what, fix in found[1:])
-        code, where, what, fix = found[0]
-        raise UnsupportedError(what + more, where=where, code=code, fix=fix)
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for code, where, what, fix in (p for rule in RULES for p in rule(network, target)):
+        places.setdefault((code, what, fix), []).append(where)
+    if places:
+        (code, what, fix), where = next(iter(places.items()))
+        more = "".join(f"\n  - {_names(w)}: {t} (fix: {f})" for (_, t, f), w in list(places.items())[1:])
+        raise UnsupportedError(what + more, where=_names(where), code=code, fix=fix)
+
+
+def _names(places: list[str]) -> str:
+    """A few names, and how many more."""
+    more = f" and {len(places) - 6} more" if len(places) > 6 else ""
+    return ", ".join(places[:6]) + more
+
+
+def _up(x: float) -> str:
+    """Two digits, rounded up."""
+    return f"{math.ceil(x * 10) / 10:g}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +16,31 @@ from numpy.typing import NDArray
 from hwsdk.errors import DataError, OverflowInStrictMode, ProgramError
 from hwsdk.ir.data import Events, Stimulus
 from hwsdk.ir.trace import Trace
-from hwsdk.programs.loihi import LoihiProgram
+from hwsdk.programs.loihi import RESETS, LoihiArrays, LoihiProgram
 from hwsdk.simulators import kernels
-from hwsdk.simulators.routes import Flows, build_flows
+from hwsdk.simulators.routes import build_mesh
 
-Array = NDArray[Any]
-BLOCK = 64
+Array = NDArray[np.generic]
+IntArray = NDArray[np.int64]
+BLOCK = 128
 MIN_BUFFER = 1 << 16
+SLICE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Machine:
-    """A program in the form that the kernel wants. Neurons in core order; senders by id, then mapped to core order."""
+    """A program in the form that the kernel wants. Neurons in core order; senders by id, then mapped to core order.
+
+    cores: core of the program -> core of the mesh. slots: steps that the ring of inputs holds, a power of two.
+    reach: the largest sum of |weights| into one neuron, from (neurons, inputs).
+    """
 
     program: LoihiProgram
-    syn_ptr: NDArray[np.int64]
-    syn_target: NDArray[np.int32]
-    syn_weight: NDArray[np.int32]
-    syn_delay: NDArray[np.uint8]
-    flows: Flows
+    wires: kernels.Wires
+    mesh: kernels.Mesh
+    cores: IntArray
     slots: int
-    n_inputs: int
-
-    @property
-    def shared_input(self) -> int:
-        """Number of input ids."""
-        return self.n_inputs
+    reach: tuple[int, int]
 
 
 def build(program: LoihiProgram) -> Machine:
@@ -51,47 +49,76 @@ def build(program: LoihiProgram) -> Machine:
     Raises:
         ProgramError: axons, pointers or targets that do not fit together.
     """
-    a = program.arrays
     _check_pointers(program)
     n_inputs = sum(s.n for s in program.inputs)
+    order_of = np.r_[np.arange(n_inputs), n_inputs + _rank(program)]
+    sender = order_of.astype(np.int32)[program.arrays.axon_source]
+    mesh, cores = build_mesh(program, sender, order_of)
+    wires = _wires(program, sender, n_inputs, len(order_of))
+    longest = int(program.arrays.delay.max(initial=1))
+    border = int(wires.ptr[n_inputs])
+    reach = (_reach(wires, border, len(wires.target), program.n_neurons), _reach(wires, 0, border, program.n_neurons))
+    return Machine(program, wires, mesh, cores, 1 << longest.bit_length(), reach)
+
+
+def _rank(program: LoihiProgram) -> IntArray:
+    """Place in core order of each neuron by id."""
+    n_inputs = sum(s.n for s in program.inputs)
     rank = np.empty(program.n_neurons, np.int64)
-    rank[a.source_id - n_inputs] = np.arange(program.n_neurons)
-    order_of = np.r_[np.arange(n_inputs), n_inputs + rank]
-    per_axon = np.diff(a.synapse_ptr)
-    axon_core = np.repeat(np.arange(program.n_cores), np.diff(a.axon_ptr))
-    sender = order_of[a.axon_source]
-    by_sender = np.argsort(sender, kind="stable")
-    take = _ranges(a.synapse_ptr[:-1][by_sender], per_axon[by_sender])
-    first_neuron = np.repeat(a.neuron_ptr[axon_core], per_axon)
-    lengths = np.bincount(sender, weights=per_axon, minlength=len(order_of)).astype(np.int64)
-    weight = (a.weight.astype(np.int32) << a.exponent.astype(np.int32))[take]
-    flows = build_flows(program, sender[by_sender], axon_core[by_sender], per_axon[by_sender], order_of)
-    return Machine(program, np.r_[0, np.cumsum(lengths)], (first_neuron + a.target)[take].astype(np.int32), weight,
-                   a.delay[take], flows, int(a.delay.max(initial=1)) + 1, n_inputs)
+    rank[program.arrays.source_id - n_inputs] = np.arange(program.n_neurons)
+    return rank
 
 
-def _ranges(start: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
-    """start[0], start[0]+1, ... (length[0] of them), then those of start[1], and so on."""
-    ends = np.cumsum(length)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(start - (ends - length), length)
+def _wires(program: LoihiProgram, sender: NDArray[np.int32], n_inputs: int, n_senders: int) -> kernels.Wires:
+    """All synapses, by sender."""
+    a = program.arrays
+    lengths = np.bincount(sender, weights=np.diff(a.synapse_ptr), minlength=n_senders)
+    ptr = np.r_[0, np.cumsum(lengths.astype(np.int64))]
+    largest = int(np.abs(a.weight.astype(np.int32)).max(initial=0)) << int(a.exponent.max(initial=0))
+    n = program.n_synapses
+    target = np.empty(n, np.uint32)
+    weight: kernels.Ints = np.empty(n, np.int16) if largest <= 1 << 15 else np.empty(n, np.int32)
+    delay = np.empty(n if a.delay.max(initial=1) > 1 else 0, np.uint8)
+    first = np.repeat(a.neuron_ptr[:-1], np.diff(a.axon_ptr))
+    kernels.unpack_synapses(sender, first, a.synapse_ptr, a.target, a.weight, a.exponent, a.delay, ptr[:-1].copy(),
+                            target, weight, delay)
+    return kernels.Wires(n_inputs, ptr.astype(np.uint64), target, weight, delay)
+
+
+def _reach(wires: kernels.Wires, start: int, stop: int, n: int) -> int:
+    """Largest sum of |weights| that some of the synapses bring to one neuron."""
+    total = np.zeros(n)
+    for first in range(start, stop, SLICE):
+        part = slice(first, min(first + SLICE, stop))
+        total += np.bincount(wires.target[part], weights=np.abs(wires.weight[part].astype(np.int64)), minlength=n)
+    return int(total.max(initial=0))
 
 
 def _check_pointers(program: LoihiProgram) -> None:
     """A program from elsewhere may be broken; say so before the kernel reads past an array."""
     a = program.arrays
-    sizes = np.diff(a.neuron_ptr)
-    core = np.repeat(np.repeat(np.arange(program.n_cores), np.diff(a.axon_ptr)), np.diff(a.synapse_ptr))
     n_sources = sum(s.n for s in (*program.inputs, *program.populations))
-    good = (len(a.source_id) == a.neuron_ptr[-1] == len(a.du) and a.axon_ptr[-1] == len(a.axon_source)
-            and a.synapse_ptr[-1] == len(a.target) == len(a.weight) == len(core)
-            and n_sources == len(a.out_ptr) - 1 and a.out_ptr[-1] == len(a.out_core)
-            and np.array_equal(np.sort(a.source_id), np.arange(n_sources - len(a.source_id), n_sources)))
-    good = good and (not len(a.target) or bool(((a.target >= 0) & (a.target < sizes[core])).all()))
-    good = good and (not len(a.delay) or bool(a.delay.min() >= 1))
-    good = good and (not len(a.axon_source) or bool((a.axon_source >= 0).all() and a.axon_source.max() < n_sources))
-    if not good:
+    ends = ((a.neuron_ptr, a.source_id), (a.axon_ptr, a.axon_source), (a.synapse_ptr, a.target),
+            (a.out_ptr, a.out_core))
+    good = all(len(p) and p[0] == 0 and p[-1] == len(x) and bool((p[1:] >= p[:-1]).all()) for p, x in ends)
+    good = good and len(a.neuron_ptr) == len(a.axon_ptr) == program.n_cores + 1 and len(a.out_ptr) == n_sources + 1
+    good = good and len(a.synapse_ptr) == len(a.axon_source) + 1
+    good = good and bool((a.synapse_ptr[1:] > a.synapse_ptr[:-1]).all())
+    good = good and len(a.target) == len(a.weight) == len(a.exponent) == len(a.delay)
+    good = good and all(len(x) == len(a.source_id) for x in (a.du, a.dv, a.vth, a.bias, a.u_init, a.v_init, a.reset,
+                                                           a.reset_by, a.fires))
+    good = good and np.array_equal(np.sort(a.source_id), np.arange(n_sources - len(a.source_id), n_sources))
+    good = good and all(_within(x, n) for x, n in ((a.axon_source, n_sources), (a.out_core, program.n_cores)))
+    good = good and all(_within(a.target[a.synapse_ptr[i] : a.synapse_ptr[j]], n) for i, j, n in
+                        zip(a.axon_ptr[:-1], a.axon_ptr[1:], np.diff(a.neuron_ptr), strict=True))
+    if not (good and a.delay.min(initial=1) >= 1 and a.exponent.min(initial=0) >= 0):
         raise ProgramError("its arrays do not fit together", where=program.name, code="INCONSISTENT",
                            fix="compile the model again")
+
+
+def _within(values: NDArray[np.integer], n: int) -> bool:
+    """Are all values in 0 .. n-1?"""
+    return not len(values) or bool(values.min() >= 0 and values.max() < n)
 
 
 def run(program: LoihiProgram, stimulus: Stimulus, *, steps: int | None = None,
@@ -112,7 +139,14 @@ def run(program: LoihiProgram, stimulus: Stimulus, *, steps: int | None = None,
     Raises:
         DataError: the stimulus does not suit the program. OverflowInStrictMode: only with ``strict``.
     """
-    machine = build(program)
+    return run_machine(build(program), stimulus, steps=steps, probes=probes, strict=strict, progress=progress)
+
+
+def run_machine(machine: Machine, stimulus: Stimulus, *, steps: int | None = None,
+                probes: Iterable[tuple[str, str]] | str = (), strict: bool = False,
+                progress: Callable[[int, int], None] | None = None) -> Trace:
+    """``run`` for a program that was built before."""
+    program = machine.program
     _check_stimulus(program, stimulus)
     total = stimulus.n_steps + max((s.lag for s in program.populations), default=0) if steps is None else steps
     wanted = _probed(program, probes)
@@ -172,106 +206,135 @@ class _Run:
     def go(self, progress: Callable[[int], None] | None) -> _Record:
         """Run all steps, in blocks."""
         m, p = self.machine, self.machine.program
-        a, n, f = p.arrays, p.n_neurons, self.machine.flows
-        u, v = a.u_init.copy(), a.v_init.copy()
-        ring = np.zeros((m.slots, n), np.int32)
+        feed = self._feed()
+        cells = self._cells(int(np.abs(feed.value).max(initial=0)))
+        n, probe = p.n_neurons, _probe_neurons(p, self.probes)
         counts = np.zeros((self.steps, len(kernels.STEP_COUNTS)), np.int64)
-        core_totals = np.zeros((p.n_cores, 2), np.int64)
-        probe = _probe_neurons(p, self.probes)
-        in_ptr, in_id, in_value = self._inputs()
-        theta = a.vth << 6
-        record = _Record(counts, core_totals)
-        buffers = [np.empty(max(MIN_BUFFER, 2 * n), np.int32) for _ in range(2)]
+        totals = np.zeros((p.n_cores, 2), np.int64)
+        buffer = np.empty(max(MIN_BUFFER, 2 * n), np.int32)
+        neurons: list[NDArray[np.int32]] = []
+        states: list[Array] = []
         t = 0
         while t < self.steps:
             end = min(t + BLOCK, self.steps)
-            probed = np.zeros((2, end - t, len(probe)), np.int32)
-            t1, written, overflow, _ = kernels.loihi_block(
-                t, end, u, v, ring, 4095 - a.du, 4096 - a.dv, a.bias, theta, a.reset, a.reset_by, a.fires, m.n_inputs,
-                in_ptr, in_id, in_value, m.syn_ptr, m.syn_target, m.syn_weight, m.syn_delay, f.ptr, f.flow, f.synops,
-                f.to_core, f.from_core, f.ew, f.ns, f.crossings, f.link_ptr, f.link, buffers[0], buffers[1], counts,
-                core_totals, probe, probed[0], probed[1], self.strict)
-            if overflow:
-                raise self._overflow(t1, overflow, u, v)
-            record.add(buffers, written, probed[:, : t1 - t])
+            probed = np.zeros((2, end - t, len(probe)), cells.u.dtype)
+            log = kernels.Log(buffer, counts, totals, probe, probed)
+            t1, written, kind, at, value = kernels.loihi_block(t, end, cells, m.wires, m.mesh, feed, log, self.strict)
+            if kind:
+                raise self._overflow(t1, kind, at, value)
+            neurons.append(buffer[:written].copy())
+            states.append(probed[:, : t1 - t])
             t = t1
             if progress is not None:
                 progress(t)
-        return record
+        return _Record(counts, totals[m.cores], np.concatenate(neurons) if neurons else np.zeros(0, np.int32), states)
 
-    def _inputs(self) -> tuple[Array, Array, Array]:
-        """Input events of each step: pointers, sender ids, integer values."""
-        step, ids, value = [], [], []
+    def _cells(self, largest_input: int) -> kernels.Cells:
+        """The neurons in their initial state, in 32 bits if nothing can leave these."""
+        m, a = self.machine, self.machine.program.arrays
+        arriving = (m.reach[0] + m.reach[1] * largest_input) << 6
+        narrow = _fits_int32(a, arriving)
+
+        def whole(column: NDArray[np.integer]) -> kernels.Ints:
+            return column.astype(np.int32) if narrow else column.astype(np.int64)
+
+        theta = np.where(a.fires, a.vth.astype(np.int64) << 6, kernels.V_MAX)
+        subtracts = (a.reset == RESETS.index("subtract")).astype(np.uint8)
+        ring = whole(np.zeros((m.slots, len(a.du)), np.int32))
+        return kernels.Cells(whole(a.u_init), whole(a.v_init), whole(4095 - a.du), whole(4096 - a.dv), whole(a.bias),
+                             whole(theta), subtracts, whole(a.reset_by), ring)
+
+    def _feed(self) -> kernels.Feed:
+        """Input events of each step."""
+        step, ids, value = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
         for source in self.machine.program.inputs:
             e = self.stimulus.inputs[source.name]
             keep = e.step < self.steps
             step.append(e.step[keep])
-            ids.append(source.first + e.index[keep].astype(np.int64))
-            value.append(e.values()[keep].astype(np.int32))
-        all_steps = np.concatenate(step) if step else np.zeros(0, np.int32)
-        order = np.argsort(all_steps, kind="stable")
-        ptr = np.searchsorted(all_steps[order], np.arange(self.steps + 1)).astype(np.int64)
-        return ptr, np.concatenate(ids or [np.zeros(0,np.int64)])[order], np.concatenate(value or [np.zeros(0,np.int32)])[order]
+            ids.append((source.first + e.index[keep]).astype(np.int32))
+            value.append(e.values()[keep].astype(np.int64))
+        steps = np.concatenate(step)
+        order = np.argsort(steps, kind="stable")
+        ptr = np.searchsorted(steps[order], np.arange(self.steps + 1)).astype(np.int64)
+        return kernels.Feed(ptr, np.concatenate(ids)[order], np.concatenate(value)[order])
 
-    def _overflow(self, t: int, kind: int, u: Array, v: Array) -> OverflowInStrictMode:
+    def _overflow(self, t: int, kind: int, at: int, value: int) -> OverflowInStrictMode:
         """The error that names layer, neuron and step of the first overflow."""
         p = self.machine.program
-        what = "the synaptic current u wrapped round" if kind == 1 else "the membrane v saturated"
-        at = int(np.argmax(np.abs(v.astype(np.int64)))) if kind == 2 else int(np.argmax(np.abs(u.astype(np.int64))))
+        what, low = ("the synaptic current u", 1 - kernels.U_WRAP) if kind == 1 else ("the membrane v", -kernels.V_MAX)
+        high = kernels.U_WRAP if kind == 1 else kernels.V_MAX
         ident = int(p.arrays.source_id[at])
         layer = next(s for s in p.populations if s.first <= ident < s.first + s.n)
         return OverflowInStrictMode(
-            f"{what} at 24 bits in step {t}", where=f"sample {self.sample}, layer {layer.name}, neuron "
-            f"{ident - layer.first}", fix="compile with calibration data that shows the real range, or simulate "
-            "without strict")
+            f"{what} needs {value:,} in step {t}, its 24 bits hold {low:,} to {high:,}",
+            where=f"sample {self.sample}, layer {layer.name}, neuron {ident - layer.first}",
+            fix="compile with calibration data that shows the real range, or simulate without strict")
 
 
+def _fits_int32(a: LoihiArrays, arriving: int) -> bool:
+    """Can 32 bits hold every intermediate value if |input| << 6 is at most ``arriving``?
+
+    Up to 2^24 the one wrap brings u back into its range; beyond, u can grow until its decay takes as much as is added.
+    """
+    def most(x: NDArray[np.integer]) -> int:
+        return int(np.abs(x.astype(np.int64)).max(initial=0))
+
+    u = max(most(a.u_init), kernels.U_WRAP)
+    if arriving > 2 * kernels.U_WRAP:
+        u = max(u, (arriving - 2 * kernels.U_WRAP) * 4096 // (4096 - most(4095 - a.du)))
+    v = max(most(a.v_init), kernels.V_MAX + most(a.reset_by))
+    return u + max(arriving, v + most(a.bias)) < 1 << 31
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Record:
-    """What one run gave."""
+    """What one run gave. neurons: core-order indices of all spikes, step after step; probed: states by block."""
 
-    def __init__(self, counts: NDArray[np.int64], core_totals: NDArray[np.int64]) -> None:
-        self.counts, self.core_totals = counts, core_totals
-        self.steps: list[Array] = []
-        self.neurons: list[Array] = []
-        self.probed: list[Array] = []
-
-    def add(self, buffers: list[Array], written: int, probed: Array) -> None:
-        """Keep the spikes and states of one block."""
-        self.steps.append(buffers[0][:written].copy())
-        self.neurons.append(buffers[1][:written].copy())
-        self.probed.append(probed)
+    counts: NDArray[np.int64]
+    core_totals: NDArray[np.int64]
+    neurons: NDArray[np.int32]
+    probed: list[Array]
 
 
 def _probe_neurons(program: LoihiProgram, probes: tuple[tuple[str, str], ...]) -> NDArray[np.int64]:
     """Core-order indices of every probed population, population by population, each in id order."""
     names = {name for name, _ in probes}
     n_inputs = sum(s.n for s in program.inputs)
-    rank = np.empty(program.n_neurons, np.int64)
-    rank[program.arrays.source_id - n_inputs] = np.arange(program.n_neurons)
+    rank = _rank(program)
     parts = [rank[s.first - n_inputs : s.first - n_inputs + s.n] for s in program.populations if s.name in names]
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
+def _raster(program: LoihiProgram, runs: list[_Record], steps: int,
+            ) -> tuple[NDArray[np.int32], NDArray[np.int32], IntArray]:
+    """(sample, step, id) of all spikes, sorted in this order."""
+    if not runs:
+        return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64)
+    sample = np.repeat(np.arange(len(runs), dtype=np.int32), [len(r.neurons) for r in runs])
+    step = np.repeat(np.tile(np.arange(steps, dtype=np.int32), len(runs)),
+                     np.concatenate([r.counts[:, kernels.SPIKES] for r in runs]))
+    ident = program.arrays.source_id[np.concatenate([r.neurons for r in runs])]
+    if (np.diff(program.arrays.source_id) < 0).any():
+        ident = ident[np.lexsort((ident, step, sample))]
+    return sample, step, ident
+
+
 def _trace(program: LoihiProgram, runs: list[_Record], steps: int, probes: tuple[tuple[str, str], ...]) -> Trace:
     """All samples as one trace."""
-    sample = np.concatenate([np.full(sum(map(len, r.steps)), i, np.int32) for i, r in enumerate(runs)])
-    step = np.concatenate([x for r in runs for x in r.steps] or [np.zeros(0, np.int32)])
-    neuron = np.concatenate([x for r in runs for x in r.neurons] or [np.zeros(0, np.int32)])
-    ident = program.arrays.source_id[neuron]
-    order = np.lexsort((ident, step, sample))
-    sample, step, ident = sample[order], step[order], ident[order]
+    sample, step, ident = _raster(program, runs, steps)
     states = _states(program, runs, probes)
     spikes: dict[str, Events] = {}
     for s in program.populations:
-        own = (ident >= s.first) & (ident < s.first + s.n)
-        spikes[s.name] = Events(s.shape, len(runs), steps, sample[own], step[own], (ident[own] - s.first).astype(np.int32))
+        own = slice(None) if s.n == program.n_neurons else (ident >= s.first) & (ident < s.first + s.n)
+        index = (ident[own] - s.first).astype(np.int32)
+        spikes[s.name] = Events(s.shape, len(runs), steps, sample[own], step[own], index)
         if not s.fires:
             spikes[s.name] = _readout(s.shape, states[s.name, "v"])
     spikes |= {name: spikes[sources[0]] for name, sources in program.outputs.items() if len(sources) == 1}
     kinds = {k: np.stack([r.counts[:, i] for r in runs]) for i, k in enumerate(kernels.STEP_COUNTS)}
     kinds["neuron_updates"] = np.full((len(runs), steps), program.n_neurons, np.int64)
-    kinds["core_synops"] = np.stack([r.core_totals[:, 0] for r in runs])
-    kinds["core_messages"] = np.stack([r.core_totals[:, 1] for r in runs])
+    kinds["core_synops"] = np.stack([r.core_totals[:, kernels.CORE_SYNOPS] for r in runs])
+    kinds["core_messages"] = np.stack([r.core_totals[:, kernels.CORE_MESSAGES] for r in runs])
     lag = {s.name: s.lag for s in program.populations}
     lag |= {name: lag[sources[0]] for name, sources in program.outputs.items() if len(sources) == 1}
     return Trace(len(runs), steps, spikes, states, kinds, lag)

@@ -76,12 +76,14 @@ def _membrane(sem: Semantics, samples: int, decay: Array, gain: Array, rest: Arr
 
     def step(x: Array) -> Array:
         nonlocal pending
-        late = sem.reset_timing == "next_step"
+        late = sem.reset_timing != "same_step"
         if late and sem.reset == "value":
             state["v"] = np.where(pending > 0, zero, state["v"])
         v = _integrate(state, decay, gain, rest, x)
         if late and sem.reset == "subtract":
             v = v - pending * (theta - zero)
+        if sem.reset_timing == "skip_step":
+            v = np.where(pending > 0, zero, v)
         z = _spikes(sem, v, theta)
         if not late:
             v = np.where(z > 0, zero, v) if sem.reset == "value" else v - z * (theta - zero)

@@ -1,91 +1,132 @@
-"""X-Y routes of a placed program: which links each flow between two cores crosses."""
+"""X-Y routes of a placed program: what one message of each sender causes on the cores and on the mesh."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsdk.errors import ProgramError
 from hwsdk.programs.loihi import LoihiProgram
+from hwsdk.simulators.kernels import Mesh
 
 IntArray = NDArray[np.int64]
+SLICE = 1 << 20
+DENSE_ABOVE = 8
+"""A table of senders x cores is used unless its cells outnumber the axons by more than this factor."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Flows:
-    """Flows (sending core or -1 for the host, receiving core) and who uses them.
-
-    ptr (senders+1), flow, synops: the flows of each sender, and the synapses that its message meets there.
-    to_core, from_core, ew, ns, crossings (flows): ends, hops and chip borders. link_ptr, link: links on each route.
-    """
-
-    ptr: IntArray
-    flow: IntArray
-    synops: IntArray
-    to_core: IntArray
-    from_core: IntArray
-    ew: IntArray
-    ns: IntArray
-    crossings: IntArray
-    link_ptr: IntArray
-    link: IntArray
-
-
-def build_flows(program: LoihiProgram, sender: IntArray, core: IntArray, synops: IntArray,
-                order_of: IntArray) -> Flows:
-    """Flows of a program.
+def build_mesh(program: LoihiProgram, sender: NDArray[np.int32], order_of: IntArray) -> tuple[Mesh, IntArray]:
+    """The mesh of a program, and core index of the program -> core index of the mesh.
 
     Args:
-        sender, core, synops: one entry an axon, by ascending sender (in kernel order).
-        order_of: sender id -> kernel order.
+        sender: of each axon, in kernel order. order_of: sender id -> kernel order.
 
     Raises:
         ProgramError: a core listens to a sender that does not send to it, or the other way round.
     """
     a = program.arrays
     n_inputs = sum(s.n for s in program.inputs)
-    _check_both_ends(program, sender, core, order_of)
-    home = np.full(len(order_of), -1, np.int64)
-    home[n_inputs:] = program.core_of()
-    pair = (home[sender] + 1) * program.n_cores + core
-    unique, flow = np.unique(pair, return_inverse=True)
-    from_core, to_core = unique // program.n_cores - 1, unique % program.n_cores
-    x, y, chip = (z.astype(np.int64) for z in (a.core_x, a.core_y, a.core_chip))
-    inside = from_core >= 0
-    dx = np.where(inside, x[to_core] - x[from_core], 0)
-    dy = np.where(inside, y[to_core] - y[from_core], 0)
-    links = [_links(x[f], y[f], x[t], y[t]) if f >= 0 else [] for f, t in zip(from_core, to_core, strict=True)]
-    names = {name: i for i, name in enumerate(sorted({hop for route in links for hop in route}))}
-    ptr = np.searchsorted(sender, np.arange(len(order_of) + 1)).astype(np.int64)
-    return Flows(
-        ptr, flow.astype(np.int64).ravel(), synops.astype(np.int64), to_core, from_core, np.abs(dx), np.abs(dy),
-        np.where(inside, np.abs(chip[to_core] - chip[from_core]), 0),
-        np.cumsum([0, *map(len, links)]).astype(np.int64),
-        np.array([names[hop] for route in links for hop in route], np.int64))
+    by_x = np.argsort(a.core_x, kind="stable")
+    rank = np.empty(program.n_cores, np.int64)
+    rank[by_x] = np.arange(program.n_cores)
+    x, y = ((z - z.min(initial=0))[by_x].astype(np.int32) for z in (a.core_x, a.core_y))
+    per_axon = np.diff(a.synapse_ptr)
+    table, lists = _tables(program, sender, rank, per_axon)
+    _check_both_ends(program, table, lists, order_of, rank)
+    west = np.searchsorted(x, x, "left").astype(np.uint64)
+    east = np.searchsorted(x, x, "right").astype(np.uint64)
+    home = rank[program.core_of()].astype(np.int32)
+    fan = _fans(program, order_of[n_inputs:] - n_inputs, x, rank, home)
+    mesh = Mesh(table, *lists, home, x, y, west, east, fan, int(x.max(initial=0)) + 1, int(y.max(initial=0)) + 1)
+    return mesh, rank
 
 
-def _links(x0: int, y0: int, x1: int, y1: int) -> list[tuple[int, int, int, int]]:
-    """First along x, then along y; a link is named by its two routers."""
-    route = []
-    while x0 != x1:
-        step = 1 if x1 > x0 else -1
-        route.append((int(x0), int(y0), int(x0 + step), int(y0)))
-        x0 += step
-    while y0 != y1:
-        step = 1 if y1 > y0 else -1
-        route.append((int(x0), int(y0), int(x0), int(y0 + step)))
-        y0 += step
-    return route
+Lists = tuple[NDArray[np.uint64], NDArray[np.uint16], NDArray[np.unsignedinteger]]
 
 
-def _check_both_ends(program: LoihiProgram, sender: IntArray, core: IntArray, order_of: IntArray) -> None:
-    """Outgoing axons and input axons must name the same pairs."""
+def _tables(program: LoihiProgram, sender: NDArray[np.int32], rank: IntArray, per_axon: IntArray,
+            ) -> tuple[NDArray[np.unsignedinteger], Lists]:
+    """Synaptic operations by (sender, core): a table, or lists where it would be mostly empty; the other is empty."""
+    a, n_cores = program.arrays, program.n_cores
+    n_senders = len(a.out_ptr) - 1
+    operations: NDArray[np.unsignedinteger] = per_axon.astype(np.uint32)
+    if per_axon.max(initial=0) < 1 << 16:
+        operations = per_axon.astype(np.uint16)
+    axons = np.diff(a.axon_ptr)
+    if n_senders * n_cores <= DENSE_ABOVE * len(sender):
+        table = np.zeros((n_senders, n_cores), operations.dtype)
+        for c in range(n_cores):
+            mine = slice(a.axon_ptr[c], a.axon_ptr[c + 1])
+            table[sender[mine], rank[c]] = operations[mine]
+        return table, (np.zeros(n_senders + 1, np.uint64), np.zeros(0, np.uint16), operations[:0])
+    order = np.argsort(sender, kind="stable")
+    ptr = np.zeros(n_senders + 1, np.uint64)
+    np.cumsum(np.bincount(sender, minlength=n_senders), out=ptr[1:], dtype=np.uint64)
+    core = np.repeat(rank.astype(np.uint16), axons)[order]
+    return np.zeros((0, n_cores), operations.dtype), (ptr, core, operations[order])
+
+
+def _fans(program: LoihiProgram, place: IntArray, x: NDArray[np.int32], rank: IntArray, home: NDArray[np.int32],
+          ) -> NDArray[np.int32]:
+    """(N, 4) per neuron in core order: messages, of these westward and eastward, and chip borders that they cross.
+
+    place: neuron by id -> core order.
+    """
     a = program.arrays
-    ids = np.repeat(np.arange(len(a.out_ptr) - 1), np.diff(a.out_ptr))
-    sent = np.sort(order_of[ids] * program.n_cores + a.out_core)
-    heard = np.sort(sender * program.n_cores + core)
-    if not np.array_equal(sent, heard):
+    n_inputs = sum(s.n for s in program.inputs)
+    chip = np.empty(program.n_cores, np.int64)
+    chip[rank] = a.core_chip
+    fan = np.zeros((program.n_neurons, 4), np.int32)
+    step = max(1, SLICE * program.n_neurons // max(len(a.out_core), 1))
+    for first in range(0, program.n_neurons, step):
+        ptr = a.out_ptr[n_inputs + first : n_inputs + min(first + step, program.n_neurons) + 1]
+        to = rank[a.out_core[ptr[0] : ptr[-1]]]
+        owner = np.repeat(place[first : first + step], np.diff(ptr))
+        base = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
+        dx = x[to] - x[home[owner]]
+        columns = (np.ones(len(to)), dx < 0, dx > 0, np.abs(chip[to] - chip[home[owner]]))
+        for k, column in enumerate(columns):
+            fan[place[first : first + step], k] = np.bincount(base, weights=column, minlength=len(ptr) - 1)
+    return fan
+
+
+def _check_both_ends(program: LoihiProgram, table: NDArray[np.unsignedinteger], lists: Lists, order_of: IntArray,
+                     rank: IntArray) -> None:
+    """Outgoing axons and input axons must name the same pairs, each once."""
+    a = program.arrays
+    heard = len(a.axon_source)
+    good = heard == len(a.out_core) and _distinct(a.axon_ptr, a.axon_source) and _distinct(a.out_ptr, a.out_core)
+    for first in range(0, len(order_of), step := max(1, SLICE * len(order_of) // max(heard, 1))):
+        ptr = a.out_ptr[first : first + step + 1]
+        ids = order_of[np.repeat(np.arange(first, first + len(ptr) - 1), np.diff(ptr))]
+        to = rank[a.out_core[ptr[0] : ptr[-1]]]
+        if not good:
+            break
+        good = bool((table[ids, to] > 0).all()) if len(table) else \
+            _listed(lists, order_of[first : first + step], ids, to)
+    if not good:
         raise ProgramError("outgoing and incoming axons do not match: spikes would be lost", where=program.name,
                            code="ROUTING_MISMATCH", fix="compile the model again")
+
+
+def _listed(lists: Lists, senders: IntArray, ids: IntArray, to: IntArray) -> bool:
+    """Do the lists of these senders name exactly the pairs (ids, to)?"""
+    ptr, core, _ = lists
+    start, length = ptr[senders].astype(np.int64), np.diff(ptr)[senders].astype(np.int64)
+    ends = np.cumsum(length)
+    at = np.arange(int(ends[-1])) + np.repeat(start - (ends - length), length)
+    n_cores = 1 << 16
+    return np.array_equal(np.sort(np.repeat(senders, length) * n_cores + core[at]), np.sort(ids * n_cores + to))
+
+
+def _distinct(ptr: NDArray[np.int64], values: NDArray[np.integer]) -> bool:
+    """Is every value at most once in its section? Emitted sections are ascending, which is quick to see."""
+    rising = np.ones(len(values), bool)
+    rising[1:] = values[1:] > values[:-1]
+    starts = ptr[:-1][np.diff(ptr) > 0]
+    rising[starts] = True
+    if rising.all():
+        return True
+    return all(len(np.unique(values[a:b])) == b - a for a, b in pairwise(ptr))

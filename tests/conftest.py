@@ -16,3 +16,23 @@ def corpus() -> Path:
     if not CORPUS.is_dir():
         pytest.skip("the corpus is missing: set HWSDK_CORPUS to its folder")
     return CORPUS
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--update-golden writes the files of tests/golden anew."""
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew; then read the diff")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest):
+    """golden(name, text): compare a text with tests/golden/name, or write it with --update-golden."""
+
+    def check(name: str, text: str) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        assert path.is_file(), f"{path.name} is missing: run pytest --update-golden and read the result"
+        assert text == path.read_text("utf-8"), f"{name} changed: if on purpose, run pytest --update-golden"
+
+    return check

@@ -6,20 +6,58 @@ Exit codes: 0 done; 1 the answer is no (does not fit, chip and reference differ)
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from hwsdk import __version__
 from hwsdk.ir.semantics import CHOICES, PRESETS
 
-FITS_NOT, BAD_INPUT, BUG = 1, 2, 3
+ANSWER_IS_NO, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
+MAX_BITS = 8
+
+CODES = "Exit codes: 0 done, 1 the answer is no (does not fit, chip differs), 2 bad input, 3 a bug in hwsdk."
+OVERVIEW = f"""\
+a first session:
+  hwsdk inspect model.nir
+  hwsdk compile model.nir --target loihi2 -o model.hwx
+  hwsdk simulate model.hwx --input data.npz
+  hwsdk estimate model.hwx --input data.npz
+  hwsdk verify model.nir --target loihi2 --input data.npz
+
+{CODES}"""
+EXAMPLES = {
+    "targets": "hwsdk targets loihi2",
+    "inspect": "hwsdk inspect model.nir --dt 1e-3 --reset value",
+    "compile": "hwsdk compile model.nir --target loihi2 --calibrate data.npz -o model.hwx",
+    "simulate": "hwsdk simulate model.hwx --input data.npz -o trace.npz",
+    "estimate": "hwsdk estimate model.hwx --trace trace.npz --proxy loihi1-energy",
+    "verify": "hwsdk verify model.nir --target loihi2 --input data.npz --limit 20",
+}
+
+
+class UsageError(SystemExit):
+    """The command line itself is wrong. Ends the program with code 2 where nobody catches it."""
+
+    def __init__(self, message: str, program: str) -> None:
+        super().__init__(BAD_INPUT)
+        self.message, self.program = message, program
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that leaves printing its errors to ``main``, which knows about --json."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of print."""
+        raise UsageError(message, self.prog)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
-        prog="hwsdk", description="Deploy spiking neural networks on neuromorphic chips.",
-        epilog="Exit codes: 0 done, 1 the answer is no (does not fit, chip differs), 2 bad input, 3 a bug in hwsdk.")
+    parser = _Parser(prog="hwsdk", description="Deploy spiking neural networks on neuromorphic chips.",
+                     epilog=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"hwsdk {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _targets(commands)
@@ -36,15 +74,17 @@ Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _command(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:  # type: ignore[valid-type]
     """A command with the options that all of them have."""
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)  # type: ignore[attr-defined]
-    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    parser: argparse.ArgumentParser = commands.add_parser(  # type: ignore[attr-defined]
+        name, help=text, description=text[0].upper() + text[1:] + ".",
+        epilog=f"example:\n  {EXAMPLES[name]}\n\n{CODES}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output, errors too")
     parser.add_argument("--quiet", action="store_true", help="no progress and no warnings")
     return parser
 
 
 def _targets(commands: Commands) -> None:  # type: ignore[valid-type]
     parser = _command(commands, "targets", "list the chips, or show one with the source of every number")
-    parser.add_argument("target", nargs="?", help="name of a chip")
+    parser.add_argument("target", nargs="?", metavar="NAME", help="name of a chip")
 
 
 def _inspect(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -53,18 +93,18 @@ def _inspect(commands: Commands) -> None:  # type: ignore[valid-type]
 
 
 def _compile(commands: Commands) -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "compile", "compile a model for a chip")
+    parser = _command(commands, "compile", "compile a model for a chip, or say why it does not fit")
     _model(parser)
     _target(parser)
-    parser.add_argument("-o", "--output", metavar="P.hwx", help="write the program here")
+    parser.add_argument("-o", "--output", metavar="P.hwx", help="write the program here; else only say how it fits")
     parser.add_argument("--calibrate", metavar="DATA", help="data that set register ranges and measure spike drift")
     parser.add_argument("--text", action="store_true", help="print the whole program listing")
     _quantisation(parser)
 
 
 def _simulate(commands: Commands) -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "simulate", "run a program cycle by cycle on the chip's simulator")
-    parser.add_argument("program", metavar="P.hwx")
+    parser = _command(commands, "simulate", "run a program step by step on the chip's simulator")
+    parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote")
     _data(parser, required=True)
     parser.add_argument("-o", "--output", metavar="TRACE.npz", help="write spikes and counts here")
     parser.add_argument("--strict", action="store_true", help="a register overflow is an error")
@@ -72,10 +112,11 @@ def _simulate(commands: Commands) -> None:  # type: ignore[valid-type]
 
 def _estimate(commands: Commands) -> None:  # type: ignore[valid-type]
     parser = _command(commands, "estimate", "energy and latency of a program on some data")
-    parser.add_argument("program", metavar="P.hwx")
+    parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote")
     _data(parser, required=False)
     parser.add_argument("--trace", metavar="TRACE.npz", help="use this trace of `hwsdk simulate` instead of running")
-    parser.add_argument("--proxy", metavar="NAME", help="use the target's documented stand-in for unpublished prices")
+    parser.add_argument("--proxy", metavar="NAME",
+                        help="use the target's documented stand-in for unpublished prices; see `hwsdk targets NAME`")
 
 
 def _verify(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -93,41 +134,85 @@ def _model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("semantics", "what the file leaves open; see docs/semantics.md")
     group.add_argument("--preset", choices=sorted(PRESETS), help="start from an origin framework's own semantics")
     group.add_argument("--guess-nothing", action="store_true", help="refuse instead of guessing what is open")
-    group.add_argument("--dt", type=float, help="step, in the model's own time unit")
+    group.add_argument("--dt", type=positive_number, help="step, in the model's own time unit")
     for name, choices in CHOICES.items():
         group.add_argument(f"--{name.replace('_', '-')}", choices=choices)
     for name in ("input_delay", "connection_delay", "recurrent_delay"):
-        group.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="STEPS")
+        group.add_argument(f"--{name.replace('_', '-')}", type=whole_from(0), metavar="STEPS")
 
 
 def _target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", "-t", required=True, help="name of a chip; see `hwsdk targets`")
+    parser.add_argument("--target", "-t", required=True, metavar="NAME", help="name of a chip; see `hwsdk targets`")
 
 
 def _data(parser: argparse.ArgumentParser, required: bool) -> None:
     """Input data and how to read them."""
-    parser.add_argument("--input", "-i", metavar="DATA", required=required, help=".npz, .npy, .csv or NIR data file")
-    parser.add_argument("--steps", type=int, metavar="N", help="cut or pad the data to N steps")
-    parser.add_argument("--bin", type=float, metavar="SECONDS", help="bin width for time-stamped events (default 1e-3)")
-    parser.add_argument("--limit", type=int, metavar="N", help="use only the first N samples")
+    parser.add_argument("--input", "-i", metavar="DATA", required=required,
+                        help=".npz, .npy, .csv or NIR data file; see docs/formats.md")
+    parser.add_argument("--steps", type=whole_from(1), metavar="N", help="cut or pad the data to N steps")
+    parser.add_argument("--bin", type=positive_number, metavar="SECONDS",
+                        help="bin width for time-stamped events (default 1e-3)")
+    parser.add_argument("--limit", type=whole_from(1), metavar="N", help="use only the first N samples")
 
 
 def _quantisation(parser: argparse.ArgumentParser) -> None:
     """How to quantise and map."""
-    parser.add_argument("--bits", type=int, default=8, help="weight bits (default 8)")
-    parser.add_argument("--per-channel", action="store_true", help="one weight scale a channel")
-    parser.add_argument("--chips", type=int, default=1, help="chips at hand (default 1)")
-    parser.add_argument("--packing", choices=("layer", "dense"), default="layer",
-                        help="cores of its own for every layer where there is room, or small layers together")
-    parser.add_argument("--seed", type=int, default=0, help="of the placement (default 0)")
+    group = parser.add_argument_group("quantising and mapping")
+    group.add_argument("--bits", type=whole_from(1, MAX_BITS), default=8, help="weight bits, 1 to 8 (default 8)")
+    group.add_argument("--per-channel", action="store_true", help="one weight scale a channel")
+    group.add_argument("--chips", type=whole_from(1), default=1, help="chips at hand (default 1)")
+    group.add_argument("--packing", choices=("layer", "dense"), default="layer",
+                       help="cores of its own for every layer where there is room, or small layers together")
+    group.add_argument("--seed", type=whole_from(0), default=0, help="of the placement (default 0)")
+
+
+def whole_from(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A reader of whole numbers of ``least`` or more."""
+    wanted = f"a whole number of {least} or more" if most is None else f"a whole number from {least} to {most}"
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        return value
+
+    return read
+
+
+def positive_number(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    arguments = build_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments = build_parser().parse_args(words)
+    except UsageError as error:
+        return _misused(error, "--json" in words)
     from hwsdk.cli.run import run
 
     return run(arguments)
+
+
+def _misused(error: UsageError, as_json: bool) -> int:
+    """Say what is wrong with the command line."""
+    body = {"code": "USAGE", "where": error.program, "what": error.message, "fix": f"see: {error.program} --help"}
+    if as_json:
+        print(json.dumps({"error": body}, indent=1))
+    else:
+        print(f"hwsdk: [USAGE] {error.message}\n  fix: {body['fix']}", file=sys.stderr)
+    return BAD_INPUT
 
 
 if __name__ == "__main__":

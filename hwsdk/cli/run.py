@@ -9,10 +9,10 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from hwsdk.cli import BAD_INPUT, BUG, FITS_NOT
+from hwsdk.cli import ANSWER_IS_NO, BAD_INPUT, BUG, INTERRUPTED
+from hwsdk.cli.checks import DATA, MODEL, PROGRAM, TRACE, require_input, require_output, require_proxy, require_target
 from hwsdk.cli.progress import bar
 from hwsdk.errors import FitError, HwsdkError
 
@@ -23,18 +23,17 @@ Answer = tuple[int, dict[str, Any], str]
 def run(arguments: argparse.Namespace) -> int:
     """Run one command."""
     try:
-        with _warnings_to_stderr(arguments.quiet):
+        with _warnings(arguments.quiet) as warned:
             code, data, text = COMMANDS[arguments.command](arguments)
     except HwsdkError as error:
         return _refused(arguments, error)
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    except Exception:
+        return _failed(arguments, INTERRUPTED, "INTERRUPTED", "interrupted; nothing was written", "run it again")
+    except Exception as error:
         traceback.print_exc()
-        print("This is a bug in hwsdk. Please report it with the lines above.", file=sys.stderr)
-        return BUG
-    _print(json.dumps(data, indent=1) + "\n" if arguments.json else text)
+        return _failed(arguments, BUG, "BUG", f"this is a bug in hwsdk: {type(error).__name__}: {error}",
+                       "please report it with the lines above")
+    _print(json.dumps({**data, "warnings": warned}, indent=1) + "\n" if arguments.json else text)
     return code
 
 
@@ -55,19 +54,36 @@ def _refused(arguments: argparse.Namespace, error: HwsdkError) -> int:
             body["error"]["violations"] = [
                 {f: getattr(v, f) for f in ("rule", "where", "need", "limit", "unit")} for v in error.violations]
             body["error"]["proposals"] = list(error.proposals)
-        print(json.dumps(body, indent=1))
+        _print(json.dumps(body, indent=1) + "\n")
     else:
         print(f"hwsdk: {error}", file=sys.stderr)
-    return FITS_NOT if isinstance(error, FitError) else BAD_INPUT
+    return ANSWER_IS_NO if isinstance(error, FitError) else BAD_INPUT
+
+
+def _failed(arguments: argparse.Namespace, exit_code: int, code: str, what: str, fix: str) -> int:
+    """Print what stopped the command, which is nobody's input."""
+    if arguments.json:
+        body = {"code": code, "where": arguments.command, "what": what, "fix": fix}
+        _print(json.dumps({"error": body}, indent=1) + "\n")
+    else:
+        print(f"hwsdk: [{code}] {what}\n  fix: {fix}", file=sys.stderr)
+    return exit_code
 
 
 @contextmanager
-def _warnings_to_stderr(quiet: bool) -> Iterator[None]:
-    """Show warnings as plain lines."""
+def _warnings(quiet: bool) -> Iterator[list[str]]:
+    """Show warnings as plain lines, and collect them."""
+    seen: list[str] = []
+
+    def show(message: Warning | str, *_args: object, **_named: object) -> None:
+        seen.append(str(message))
+        if not quiet:
+            print(f"warning: {message}", file=sys.stderr)
+
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore" if quiet else "default")
-        warnings.showwarning = lambda message, *_args, **_kw: print(f"warning: {message}", file=sys.stderr)
-        yield
+        warnings.simplefilter("default")
+        warnings.showwarning = show
+        yield seen
 
 
 def _semantics(a: argparse.Namespace) -> dict[str, Any]:
@@ -85,10 +101,11 @@ def _data_options(a: argparse.Namespace) -> dict[str, Any]:
 
 def _targets(a: argparse.Namespace) -> Answer:
     from hwsdk import backends
+    from hwsdk.cli.show import target_text
 
     if a.target:
         target = backends.get(a.target).target
-        return 0, target.model_dump(), target.to_text()
+        return 0, target.model_dump(), target_text(target)
     found = [backends.get(n).target for n in backends.names()]
     text = "".join(f"{t.name:12} {t.title}; {t.limit('cores') or '?'} cores a chip, "
                    f"{t.limit('neurons') or '?'} neurons a core\n" for t in found)
@@ -96,6 +113,7 @@ def _targets(a: argparse.Namespace) -> Answer:
 
 
 def _inspect(a: argparse.Namespace) -> Answer:
+    require_input(a.model, MODEL)
     from hwsdk.compiler import load
 
     net = load(a.model, **_semantics(a))
@@ -106,49 +124,58 @@ def _inspect(a: argparse.Namespace) -> Answer:
         "edges": [[e.source, e.target, e.delay_ticks] for e in net.edges],
         "ledger": [[e.kind, e.node, e.code, e.text] for e in net.ledger.entries],
     }
-    return 0, data, f"{net.to_text()}{net.n_neurons:,} neurons\nledger\n{net.ledger.to_text()}\n"
+    text = f"{net.n_neurons:,} neurons, {net.n_parameters:,} parameters\n"
+    return 0, data, f"{net.to_text()}{text}ledger\n{net.ledger.to_text()}\n"
 
 
 def _compile(a: argparse.Namespace) -> Answer:
+    require_target(a.target)
+    require_input(a.model, MODEL)
+    require_input(a.calibrate, DATA)
+    require_output(a.output, ".hwx")
     from hwsdk import compiler
+    from hwsdk.cli.show import compile_text
 
     with bar("compile", a.quiet) as say:
         net = compiler.load(a.model, **_semantics(a))
         data = compiler.load_data(a.calibrate, net) if a.calibrate else None
         program = compiler.compile(net, a.target, data=data, bits=a.bits, per_channel=a.per_channel, chips=a.chips,
                                    packing=a.packing, seed=a.seed, say=say.phase)
-    if a.output:
-        program.save(a.output)
+        if a.output:
+            program.save(a.output)
     used = compiler.summary(program)
     body = {"target": program.target, "digest": program.digest(), "output": a.output, "losses": program.losses,
             "usage": {k: {"used": u.used, "available": u.available, "unit": u.unit} for k, u in used.items()},
             "ledger": [[e.kind, e.node, e.code, e.text] for e in program.ledger.entries]}
-    lines = [f"{program.name} fits {program.target}"]
-    lines += [f"  {name:32} {usage}" for name, usage in used.items()]
-    lines += [f"  note: {e.node}: {e.text} [{e.code}]" for e in program.ledger.of("warning")]
-    text = "\n".join(lines) + "\n" + program.losses + (program.to_text() if a.text else "")
-    return 0, body, text + (f"wrote {a.output}\n" if a.output else "")
+    return 0, body, compile_text(program, used, a.text, a.output)
 
 
 def _simulate(a: argparse.Namespace) -> Answer:
+    require_input(a.program, PROGRAM)
+    require_input(a.input, DATA)
+    require_output(a.output, ".npz")
     from hwsdk import compiler
     from hwsdk.backends.verify import decisions
+    from hwsdk.cli.show import trace_text
     from hwsdk.ir.trace_file import save_trace
 
     program = compiler.load_program(a.program)
     data = compiler.load_data(a.input, program, **_data_options(a))
     with bar("simulate", a.quiet) as say:
         trace = compiler.simulate(program, data, strict=a.strict, progress=say.step)
-    if a.output:
-        save_trace(trace, a.output)
-    body: dict[str, Any] = {"samples": trace.n_samples, "steps": trace.n_steps,
+        if a.output:
+            save_trace(trace, a.output, program.digest())
+    body: dict[str, Any] = {"target": program.target, "digest": program.digest(), "output": a.output,
+                            "samples": trace.n_samples, "steps": trace.n_steps, "notes": list(data.notes),
                             "counts": {n: int(c.sum()) for n, c in trace.counts.items()},
                             "spikes": {n: len(e) for n, e in trace.spikes.items()}}
-    lines = [trace.to_text()]
+    lines = [trace_text(program, trace, data)]
     outputs = [n for n in program.outputs if n in trace.spikes]
     if len(outputs) == 1:
         decided = decisions(trace, outputs[0], data.n_steps)
         body["decisions"] = decided.tolist()
+        first = " ".join(map(str, decided[:20].tolist()))
+        lines.append(f"largest output of each sample: {first}{' ...' if len(decided) > 20 else ''}\n")
         if data.labels is not None:
             body["accuracy"] = float((decided == data.labels).mean())
             lines.append(f"accuracy {body['accuracy']:.2%} over {trace.n_samples} samples\n")
@@ -156,23 +183,31 @@ def _simulate(a: argparse.Namespace) -> Answer:
 
 
 def _estimate(a: argparse.Namespace) -> Answer:
+    if (a.trace is None) == (a.input is None):
+        both = "both --trace and --input were given" if a.trace else "nothing to estimate from"
+        raise HwsdkError(both, where=a.program, code="NO_DATA", fix="give --input DATA or --trace TRACE.npz")
+    require_input(a.program, PROGRAM)
+    require_input(a.input, DATA)
+    require_input(a.trace, TRACE)
     from hwsdk import compiler
     from hwsdk.ir.trace_file import load_trace
 
     program = compiler.load_program(a.program)
+    require_proxy(program.target, a.proxy)
     if a.trace:
-        trace = load_trace(a.trace)
-    elif a.input:
+        trace = load_trace(a.trace, program.digest())
+    else:
         data = compiler.load_data(a.input, program, **_data_options(a))
         with bar("simulate", a.quiet) as say:
             trace = compiler.simulate(program, data, progress=say.step)
-    else:
-        raise HwsdkError("nothing to estimate from", code="NO_DATA", fix="give --input DATA or --trace TRACE.npz")
     report = compiler.estimate(program, trace, proxy=a.proxy)
     return 0, report.to_dict(), report.to_text()
 
 
 def _verify(a: argparse.Namespace) -> Answer:
+    require_target(a.target)
+    require_input(a.model, MODEL)
+    require_input(a.input, DATA)
     from hwsdk import compiler
 
     net = compiler.load(a.model, **_semantics(a))
@@ -180,7 +215,7 @@ def _verify(a: argparse.Namespace) -> Answer:
     with bar("float reference", a.quiet) as say:
         report = compiler.verify(net, a.target, data, bits=a.bits, per_channel=a.per_channel, chips=a.chips,
                                  calibrate=a.calibrate, progress=say.step)
-    return 0 if report.ok else FITS_NOT, report.to_dict(), report.to_text()
+    return 0 if report.ok else ANSWER_IS_NO, report.to_dict(), report.to_text()
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Answer]] = {
@@ -188,4 +223,4 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Answer]] = {
     "verify": _verify,
 }
 
-__all__ = ["Path", "run"]
+__all__ = ["run"]

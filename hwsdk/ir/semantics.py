@@ -13,7 +13,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "order": ("synapse_first", "simultaneous"),
     "comparison": (">", ">="),
     "reset": ("value", "subtract"),
-    "reset_timing": ("same_step", "next_step"),
+    "reset_timing": ("same_step", "next_step", "skip_step"),
     "spikes": ("single", "multiple"),
     "pulse": ("unit", "dirac"),
     "bias_path": ("synapse", "membrane"),
@@ -33,7 +33,9 @@ class Semantics:
     order: the membrane sees this step's synaptic current (synapse_first) or the previous one (simultaneous).
     comparison: a spike when v > threshold or v >= threshold.
     reset: v becomes v_reset ("value") or loses threshold - v_reset ("subtract").
-    reset_timing: in the step of the spike, or, for subtract, in the update of the next step (snnTorch's default).
+    reset_timing: in the step of the spike, or, for subtract, in the update of the next step (snnTorch's default);
+        skip_step, for value: v is v_reset after the next step, whose input is lost (snnTorch's Synaptic, RLeaky and
+        RSynaptic with reset_mechanism zero).
     spikes: at most one a step, or trunc(v / threshold) of them (sinabs MultiSpike; needs subtract).
     pulse: an input spike is a sample of height 1 or a Dirac pulse of height 1/dt.
     input_delay, connection_delay, recurrent_delay: steps that a value takes from a graph input, along a forward
@@ -75,6 +77,9 @@ class Semantics:
             if not 0 <= getattr(self, name) <= MAX_DELAY:
                 raise SemanticsError(f"{name} is {getattr(self, name)}; allowed are 0 to {MAX_DELAY} steps",
                                      where="semantics", fix=f"choose {name} in that range", code="BAD_SEMANTICS")
+        if self.reset_timing == "skip_step" and self.reset != "value":
+            raise SemanticsError("reset_timing=skip_step needs reset=value", where="semantics",
+                                 fix="set reset=value or reset_timing=next_step", code="BAD_SEMANTICS")
         if self.spikes == "multiple" and self.reset != "subtract":
             raise SemanticsError("several spikes a step need reset by subtraction", where="semantics",
                                  fix="set reset=subtract or spikes=single", code="BAD_SEMANTICS")
@@ -105,8 +110,8 @@ PRESETS: dict[str, Semantics] = {
     "norse": Semantics(dt=1e-3, initial="leak", precision="float32"),
     # lava and lava-dl processes: every connection takes one step.
     "lava": Semantics(dt=1.0, connection_delay=1),
-    "lava-dl": Semantics(dt=1.0, connection_delay=1, comparison=">="),
-    # py-spinnaker2 on NIR: input and recurrent delay 1, bias as a membrane current (facts in docs/semantics.md).
+    "lava-dl": Semantics(dt=1.0, connection_delay=1),
+    # py-spinnaker2 on NIR: input and recurrent delay 1, bias as a membrane current; weights are truncated to 8 bits.
     "spinnaker2": Semantics(dt=1e-4, input_delay=1, bias_path="membrane"),
 }
 

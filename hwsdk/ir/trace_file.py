@@ -14,16 +14,26 @@ from hwsdk.ir.data import Events
 from hwsdk.ir.trace import Trace
 
 
-def save_trace(trace: Trace, path: str | Path) -> Path:
-    """Write spikes, counts and lags (no states): to a temporary name beside it, then moved into place."""
+def save_trace(trace: Trace, path: str | Path, program: str = "") -> Path:
+    """Write spikes, counts and lags (no states): to a temporary name beside it, then moved into place.
+
+    Args:
+        program: digest of the program that was run; ``load_trace`` compares it.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
     final = Path(path)
+    if final.is_dir():
+        raise DataError("cannot write here: it is a folder", where=str(final), code="CANNOT_WRITE",
+                        fix="give the name of a file")
     arrays: dict[str, object] = {}
     for i, events in enumerate(trace.spikes.values()):
         for column in ("sample", "step", "index"):
             arrays[f"spikes{i}_{column}"] = getattr(events, column)
         arrays[f"spikes{i}_value"] = events.values()
     arrays |= {f"count_{name}": counts for name, counts in trace.counts.items()}
-    head = {"samples": trace.n_samples, "steps": trace.n_steps, "lag": dict(trace.lag),
+    head = {"samples": trace.n_samples, "steps": trace.n_steps, "lag": dict(trace.lag), "program": program,
             "spikes": [[name, list(e.shape)] for name, e in trace.spikes.items()]}
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{final.name}.tmp", dir=final.parent)
@@ -33,6 +43,9 @@ def save_trace(trace: Trace, path: str | Path) -> Path:
     try:
         with os.fdopen(handle, "wb") as stream:
             np.savez_compressed(stream, head=np.array(json.dumps(head)), **arrays)  # type: ignore[arg-type]
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, final)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -40,12 +53,18 @@ def save_trace(trace: Trace, path: str | Path) -> Path:
     return final
 
 
-def load_trace(path: str | Path) -> Trace:
+def load_trace(path: str | Path, program: str = "") -> Trace:
     """Read a trace.
 
+    Args:
+        program: digest of the program that it must belong to; empty for any.
+
     Raises:
-        DataError: not a trace file of hwsdk.
+        DataError: not a trace file of hwsdk, or one of another program.
     """
+    if not Path(path).is_file():
+        raise DataError("there is no such file", where=str(path), code="NO_FILE",
+                        fix="write one with: hwsdk simulate P.hwx --input DATA -o TRACE.npz")
     try:
         with np.load(path, allow_pickle=False) as z:
             head = json.loads(str(z["head"]))
@@ -56,7 +75,10 @@ def load_trace(path: str | Path) -> Trace:
                 spikes[name] = Events(tuple(shape), head["samples"], head["steps"], sample, step, index,
                                       None if (value == 1).all() else value)
             counts = {k[len("count_") :]: z[k] for k in z.files if k.startswith("count_")}
-    except (OSError, KeyError, ValueError, EOFError, TypeError) as error:
+    except Exception as error:  # whatever zipfile, json and numpy raise on damaged bytes
         raise DataError(f"not a trace of hwsdk: {error}", where=str(path), code="BAD_TRACE",
                         fix="write one with: hwsdk simulate P.hwx --input DATA -o TRACE.npz") from None
+    if program and head.get("program", program) != program:
+        raise DataError("it is the trace of another program", where=str(path), code="WRONG_TRACE",
+                        fix="simulate this program, or estimate the one that the trace belongs to")
     return Trace(head["samples"], head["steps"], spikes, counts=counts, lag=head["lag"])

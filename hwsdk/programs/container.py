@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from hwsdk.errors import ProgramError
 
@@ -71,6 +71,7 @@ def read(path: str | Path) -> tuple[Manifest, dict[str, NDArray[Any]]]:
         ProgramError: not a .hwx file, of another schema, damaged, or changed since it was written.
     """
     where = str(path)
+    _check_file(Path(path))
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(item.file_size for item in archive.infolist()) > MAX_BYTES:
@@ -79,14 +80,28 @@ def read(path: str | Path) -> tuple[Manifest, dict[str, NDArray[Any]]]:
             _check_schema(manifest, where)
             arrays = {n[len("arrays/") : -len(".npy")]: np.load(io.BytesIO(archive.read(n)), allow_pickle=False)
                       for n in archive.namelist() if n.startswith("arrays/")}
-    except (OSError, zipfile.BadZipFile, KeyError, EOFError, ValueError, ValidationError, NotImplementedError,
-            zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except ProgramError:
+        raise
+    except Exception as error:  # whatever zipfile, json, pydantic and numpy raise on damaged bytes
         raise ProgramError(f"not a readable .hwx file: {_short(error)}", where=where,
                            fix="compile the model again with: hwsdk compile MODEL --target T -o P.hwx") from None
     if content_digest(manifest.body, arrays) != manifest.digest:
         raise ProgramError("its content does not match its digest; it was damaged or edited", where=where,
                            code="DIGEST_MISMATCH", fix="compile the model again")
     return manifest, arrays
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what cannot be a program, by its kind."""
+    if path.is_dir():
+        raise ProgramError("it is a folder", where=str(path), code="NOT_A_FILE", fix="give a .hwx file")
+    if not path.is_file():
+        raise ProgramError("there is no such file", where=str(path), code="NO_FILE",
+                           fix="check the path, or make it with: hwsdk compile MODEL --target T -o P.hwx")
+    with path.open("rb") as file:
+        if file.read(8) == b"\x89HDF\r\n\x1a\n":
+            raise ProgramError("it is an HDF5 file, perhaps a model, and no compiled program", where=str(path),
+                               code="NOT_A_PROGRAM", fix=f"compile it first: hwsdk compile {path} --target T -o P.hwx")
 
 
 def _check_schema(manifest: Manifest, where: str) -> None:
@@ -116,6 +131,9 @@ def atomic_file(path: str | Path) -> Iterator[Any]:
         ProgramError: the folder cannot be written.
     """
     final = Path(path)
+    if final.is_dir():
+        raise ProgramError("cannot write here: it is a folder", where=str(final), code="CANNOT_WRITE",
+                           fix="give the name of a file")
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{final.name}.tmp", dir=final.parent)
     except OSError as error:

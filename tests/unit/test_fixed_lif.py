@@ -67,5 +67,5 @@ def test_kernel_decay_equals_the_formula_over_its_whole_range():
     x = np.r_[rng.integers(-(1 << 24) + 1, 1 << 24, 20000), 0, 1, -1, 4095, -4096, (1 << 24) - 1]
     keep = np.r_[rng.integers(0, 4097, 20000), 4096, 4096, 4096, 1, 4095, 4096]
     expected = tz(x * keep, 12)
-    got = [kernels.decay(int(a), int(k)) for a, k in zip(x, keep, strict=True)]
+    got = [kernels.decay(np.int32(a), np.int32(k), np.int32) for a, k in zip(x, keep, strict=True)]
     np.testing.assert_array_equal(got, expected)

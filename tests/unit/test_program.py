@@ -131,7 +131,7 @@ def test_axons_that_do_not_match_are_refused(program):
 
     from hwsdk.simulators import loihi
 
-    lost = dataclasses.replace(program.arrays, out_core=program.arrays.out_core + 1)
+    lost = dataclasses.replace(program.arrays, out_core=(program.arrays.out_core + 1) % program.n_cores)
     with pytest.raises(ProgramError, match=r"^\[ROUTING_MISMATCH\]"):
         loihi.build(dataclasses.replace(program, arrays=lost))
 

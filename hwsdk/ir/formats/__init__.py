@@ -13,7 +13,9 @@ from hwsdk.ir.formats.data import load_data
 from hwsdk.ir.formats.from_nir import from_graph, is_graph, is_node
 from hwsdk.ir.formats.guess import check_options
 from hwsdk.ir.formats.hdf5 import read_graph
+from hwsdk.ir.formats.modules import from_module, is_module
 from hwsdk.ir.formats.raw import RawGraph
+from hwsdk.ir.formats.spinnaker2 import truncate_weights
 from hwsdk.ir.ledger import Ledger, LedgerEntry
 from hwsdk.ir.network import Network
 from hwsdk.ir.semantics import preset as preset_named
@@ -24,14 +26,15 @@ _ON_EDGES = ("input_delay", "connection_delay", "recurrent_delay")
 
 
 def load(source: str | os.PathLike[str] | object, *, preset: str | None = None, strict: bool = False,
-         name: str | None = None, **overrides: Any) -> Network:
-    """The network of a .nir file, a nir.NIRGraph (or a single nir node), or an ir.Network.
+         name: str | None = None, sample: object = None, **overrides: Any) -> Network:
+    """The network of a .nir file, a nir.NIRGraph (or a single nir node), a torch module, or an ir.Network.
 
     Args:
         source: what to load. A Network comes back as it is, with its semantics changed where options are given.
         preset: origin framework, one of hwsdk.ir.semantics.PRESETS.
         strict: refuse instead of guessing what the file does not say.
         name: the network's name; default: the file's stem, or "network".
+        sample: for a snnTorch, sinabs or Norse module, and only then: an input that the module accepts.
         overrides: fields of ir.Semantics (dt, reset, comparison, integrator, ...); None means not given.
 
     Returns:
@@ -47,12 +50,23 @@ def load(source: str | os.PathLike[str] | object, *, preset: str | None = None, 
     given = check_options(overrides)
     if isinstance(source, Network):
         return _with_semantics(source, preset, given, name)
+    if is_module(source):
+        return _from_module(source, sample, preset, given, name or "network")
     graph, label = _raw(source)
     shown = name or (Path(label).stem if label else "network")
     try:
-        return convert(graph, shown, preset=preset, strict=strict, given=given)
+        network = convert(graph, shown, preset=preset, strict=strict, given=given)
     except ModelError as error:
         raise placed(error, label or shown) from None
+    return truncate_weights(network) if preset == "spinnaker2" else network
+
+
+def _from_module(module: object, sample: object, preset: str | None, given: Mapping[str, Any], name: str) -> Network:
+    """A torch module's network; the module states its own semantics."""
+    if preset is not None:
+        raise SemanticsError("a preset is for files; a torch module states its own semantics", where=name,
+                             code="PRESET_NOT_NEEDED", fix="leave the preset out")
+    return from_module(module, sample, name, given)
 
 
 def _raw(source: object) -> tuple[RawGraph, str]:
@@ -66,7 +80,7 @@ def _raw(source: object) -> tuple[RawGraph, str]:
     if is_graph(source) or is_node(source):
         return from_graph(source), ""
     raise ModelError(f"a {type(source).__name__} cannot be loaded", code="BAD_SOURCE",
-                     fix="give the path of a .nir file, a nir.NIRGraph or an hwsdk Network")
+                     fix="give the path of a .nir file, a nir.NIRGraph, a torch module or an hwsdk Network")
 
 
 def _with_semantics(network: Network, preset: str | None, given: Mapping[str, Any], name: str | None) -> Network:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -64,9 +65,7 @@ def _bad_file(kind: str, problem: BaseException) -> DataError:
 
 def _read_array(file: IO[bytes], name: str, left: int) -> np.ndarray[Any, Any]:
     """One array in .npy form; its header is checked first."""
-    version = npy_format.read_magic(file)
-    reader = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, fortran, dtype = reader(file)
+    shape, fortran, dtype = _header(file, name)
     if dtype.kind not in "biufSU":
         raise DataError(f"values of type {dtype} are not numbers", where=name, code="BAD_DTYPE",
                         fix="save booleans, integers or floats; pickled objects are not read")
@@ -80,6 +79,20 @@ def _read_array(file: IO[bytes], name: str, left: int) -> np.ndarray[Any, Any]:
                         fix="copy the file again; it is cut short")
     flat = np.frombuffer(data, dtype)
     return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
+
+
+def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """(shape, fortran order, dtype) of an array in .npy form."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            version = npy_format.read_magic(file)
+            reader = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+            shape, fortran, dtype = reader(file)
+    except Exception as problem:  # numpy evaluates the header as Python, so a damaged one can raise anything
+        raise DataError(f"its .npy header is damaged ({type(problem).__name__})", where=name, code="BAD_FILE",
+                        fix="write the file again with numpy") from None
+    return shape, fortran, dtype
 
 
 def read_csv(path: Path) -> dict[str, np.ndarray[Any, Any]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -73,11 +74,20 @@ def survey(group: h5py.Group, skip: tuple[str, ...] = ()) -> Tree:
 
     skip: names of groups that are listed but not entered.
     """
-    budget = {"objects": MAX_OBJECTS, "bytes": MAX_BYTES}
-    return _survey(group, (_address(group),), budget, skip)
+    with open(group.file.filename, "rb") as raw:
+        return _survey(group, (_address(group),), _Budget(MAX_OBJECTS, MAX_BYTES, raw), skip)
 
 
-def _survey(group: h5py.Group, ancestors: tuple[object, ...], budget: dict[str, int], skip: tuple[str, ...]) -> Tree:
+@dataclass(slots=True)
+class _Budget:
+    """What a survey may still meet, and the file's own bytes."""
+
+    objects: int
+    size: int
+    raw: IO[bytes]
+
+
+def _survey(group: h5py.Group, ancestors: tuple[object, ...], budget: _Budget, skip: tuple[str, ...]) -> Tree:
     tree: Tree = {}
     if len(ancestors) > 2 * MAX_DEPTH + 2:
         raise ModelError(f"groups are nested more than {MAX_DEPTH} graphs deep", where=group.name, code="TOO_DEEP",
@@ -85,7 +95,7 @@ def _survey(group: h5py.Group, ancestors: tuple[object, ...], budget: dict[str, 
     for key in group:
         place = f"{group.name}/{key}"
         _check_link(group, key, place)
-        budget["objects"] -= 1
+        budget.objects -= 1
         _check_budget(budget, place)
         if key in skip:
             tree[key] = {name: {} for name in group[key]} if isinstance(group[key], h5py.Group) else {}
@@ -99,7 +109,7 @@ def _survey(group: h5py.Group, ancestors: tuple[object, ...], budget: dict[str, 
     return tree
 
 
-def _survey_inner(item: h5py.Group, ancestors: tuple[object, ...], budget: dict[str, int], skip: tuple[str, ...],
+def _survey_inner(item: h5py.Group, ancestors: tuple[object, ...], budget: _Budget, skip: tuple[str, ...],
                   place: str) -> Tree:
     """One group below, unless it is one of its own ancestors."""
     address = _address(item)
@@ -124,17 +134,17 @@ def _check_link(group: h5py.Group, key: str, place: str) -> None:
                          fix="store the data itself in the file; links are not followed")
 
 
-def _check_budget(budget: Mapping[str, int], place: str) -> None:
+def _check_budget(budget: _Budget, place: str) -> None:
     """Refuse files that declare more than can be meant."""
-    if budget["objects"] < 0:
+    if budget.objects < 0:
         raise ModelError(f"it holds more than {MAX_OBJECTS} groups and datasets", where=place, code="TOO_LARGE",
                          fix="export a smaller graph")
-    if budget["bytes"] < 0:
+    if budget.size < 0:
         raise ModelError(f"the datasets together need more than {MAX_BYTES >> 30} GiB as float64", where=place,
                          code="TOO_LARGE", fix="split the network, or store its layers as convolutions")
 
 
-def _check_dataset(item: h5py.Dataset, budget: dict[str, int], place: str) -> None:
+def _check_dataset(item: h5py.Dataset, budget: _Budget, place: str) -> None:
     """Numbers and text only; the declared size is taken from the budget."""
     if item.is_virtual or item.external:
         raise ModelError("its values lie in another file", where=place, code="BAD_LINK",
@@ -143,8 +153,26 @@ def _check_dataset(item: h5py.Dataset, budget: dict[str, int], place: str) -> No
     if kind not in "biufS" and h5py.check_string_dtype(item.dtype) is None:
         raise ModelError(f"values of type {item.dtype} are neither real numbers nor text", where=place,
                          code="BAD_DTYPE", fix="store floats, integers or strings")
-    budget["bytes"] -= math.prod(item.shape or (1,)) * max(item.dtype.itemsize, 8)
+    budget.size -= math.prod(item.shape or (1,)) * max(item.dtype.itemsize, 8)
     _check_budget(budget, place)
+    if kind == "O":
+        _check_text_lengths(item, budget.raw, place)
+
+
+def _check_text_lengths(item: h5py.Dataset, raw: IO[bytes], place: str) -> None:
+    """Text of variable length: a damaged length would make the HDF5 library allocate gigabytes.
+
+    An element on disk is a length (4 bytes), the address of a heap (8) and an index in it (4): HDF5 File Format
+    Specification, section VIII.B.
+    """
+    offset, need = item.id.get_offset(), 16 * math.prod(item.shape or ())
+    if item.shape is None or offset is None or item.id.get_storage_size() != need:
+        return
+    raw.seek(offset)
+    lengths = np.frombuffer(raw.read(need), "<u4")[::4]
+    if lengths.size and lengths.max() > MAX_TEXT:
+        raise ModelError(f"a text of {lengths.max():,} bytes, the limit is {MAX_TEXT:,}", where=place, code="BAD_TEXT",
+                         fix="export the file again; it is damaged")
 
 
 def _graph_of_file(file: h5py.File) -> RawGraph:
@@ -223,7 +251,7 @@ def _value(item: h5py.Dataset) -> Value:
     if item.dtype.kind == "O" or item.dtype.kind == "S":
         if item.shape in ((), (1,)):
             return text_of(item)
-        return np.asarray(item.shape)[:0].astype(str)  # arrays of text belong to no field
+        return np.zeros(0, "U1")  # arrays of text belong to no field
     if item.shape is None:
         return np.zeros(0)
     return np.asarray(item[()])

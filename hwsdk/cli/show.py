@@ -1,0 +1,115 @@
+"""Results as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hwsdk.backends.base import Program
+from hwsdk.cost import si
+from hwsdk.ir.data import Stimulus
+from hwsdk.ir.ledger import LedgerEntry
+from hwsdk.ir.mapping import Usage
+from hwsdk.ir.trace import Trace
+from hwsdk.targets.description import Figure, Limit, Target
+
+MOST_LAYERS = 24
+"""Lines of a table by layer that are shown; --json has all of them."""
+WARNED = ("DT_ASSUMED", "RESET_ASSUMED", "DT_LARGE")
+"""Ledger warnings that have been printed as a warning already."""
+
+
+def target_text(target: Target) -> str:
+    """A chip, section by section, with the source of every number."""
+    c = target.capabilities
+    lines = [f"{target.name}: {target.title}, description version {target.version}", "",
+             f"  resets by {' or '.join(c.resets)}; weights up to {c.weight_bits} bits; synaptic delays up to "
+             f"{c.max_delay + 1} steps; input {'spikes or integers' if c.graded_input else 'spikes only'}", "",
+             "limits (cores a chip; the rest a core)"]
+    lines += [_row(n, _limit(f), f.source) for n, f in target.limits.items()]
+    for title, figures in (("energy", target.energy), ("power", target.power)):
+        lines += ["", title] + [_row(p.name, _figure(p, f" / {p.per}"), _source(p)) for p in figures]
+    times = {n: getattr(target.timing, n) for n in type(target.timing).model_fields}
+    lines += ["", "time"] + [_row(n, _figure(f, ""), _source(f)) for n, f in times.items()]
+    lines += ["", "an energy figure includes " + "; ".join(target.boundary.included),
+              "and leaves out " + "; ".join(target.boundary.omitted)]
+    if target.proxy is not None:
+        lines.append(f"proxy {target.proxy.name}: {target.proxy.text}")
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, value: str, source: str) -> str:
+    return f"  {name:32} {value}\n      {source}"
+
+
+def _limit(limit: Limit) -> str:
+    return "not published" if limit.value is None else f"{limit.value:,} {limit.unit}"
+
+
+def _figure(figure: Figure, per: str) -> str:
+    """A number with its range."""
+    quantity = figure.quantity()
+    if quantity is None:
+        return "not published"
+    low, high = (si(x, figure.unit) for x in quantity.bounds())
+    return f"{si(quantity.value, figure.unit)}{per}{'' if low == high else f' [{low} to {high}]'}"
+
+
+def _source(figure: Figure) -> str:
+    """Where a number comes from, and how."""
+    how = ["measured"] if figure.measured else []
+    how += ["not in the sum"] if getattr(figure, "boundary", "included") == "omitted" else []
+    return "; ".join([figure.source, *how])
+
+
+def compile_text(program: Program, used: Mapping[str, Usage], listing: bool, output: str | None) -> str:
+    """How a program fits, what was changed, and what quantisation cost."""
+    lines = [f"{program.name} fits {program.target}"]
+    lines += [f"  {name:32} {usage}" for name, usage in used.items()]
+    lines += [note(e) for e in program.ledger.of("warning") if e.code not in WARNED]
+    lines += _cut(program.losses.splitlines())
+    lines += program.to_text().splitlines() if listing else []
+    lines.append(f"wrote {output}" if output else "not written (-o P.hwx keeps the program)")
+    return "\n".join(lines) + "\n"
+
+
+def note(entry: LedgerEntry) -> str:
+    """A ledger entry that the user should see."""
+    return f"  note: {entry.node + ': ' if entry.node else ''}{entry.text} [{entry.code}]"
+
+
+def _cut(lines: list[str]) -> list[str]:
+    """The first lines of a table, and how many more there are."""
+    more = len(lines) - MOST_LAYERS
+    return lines if more <= 0 else [*lines[:MOST_LAYERS], f"  and {more} more lines (--json has them all)"]
+
+
+def trace_text(program: Program, trace: Trace, data: Stimulus) -> str:
+    """What a run did, layer by layer, and the events that cost time and energy."""
+    lag = trace.n_steps - data.n_steps
+    lines = [f"{program.name} on {program.target}: {trace.n_samples} sample(s) of {data.n_steps} steps"
+             + (f", and {lag} more until the last layer has answered" if lag > 0 else "")]
+    lines += [f"  note: {text}" for text in data.notes]
+    lines += _cut([_layer(n, e.n, len(e), trace) for n, e in trace.spikes.items() if n not in program.outputs])
+    totals = {n: int(np.asarray(c).sum()) for n, c in trace.counts.items()}
+    lines += [f"  {text:32} {totals[n]:16,}" for n, text in COUNTED.items() if n in totals]
+    lines += [f"  note: {totals[n]:,} {text}" for n, text in OVERFLOWS.items() if totals.get(n)]
+    return "\n".join(lines) + "\n"
+
+
+COUNTED = {"neuron_updates": "neuron updates", "synaptic_operations": "synaptic operations",
+           "messages": "messages between cores", "hops_ew": "hops east-west", "hops_ns": "hops north-south",
+           "chip_crossings": "chip borders crossed"}
+OVERFLOWS = {
+    "wraps": "times a synaptic current wrapped round at 24 bits: spikes may be wrong; compile with --calibrate DATA",
+    "clips": "times a membrane stayed at the end of its 24 bits (--strict stops at the first)",
+}
+
+
+def _layer(name: str, neurons: int, events: int, trace: Trace) -> str:
+    """Spikes of one layer, or that it is read out."""
+    if trace.spikes[name].value is not None:
+        return f"  {name:20} {neurons:10,} neurons, read out"
+    share = events / (neurons * trace.n_samples * trace.n_steps)
+    return f"  {name:20} {neurons:10,} neurons {events:12,} spikes, {share:.2%} of neurons and steps"
