@@ -6,6 +6,8 @@ Both compute the same spikes with integer dynamics on one thread and leave out b
 messages, hops, and the busiest core and link in every step, which Brian2 has no notion of. FOLDER holds
 ``run_brian2.py``, which prints one JSON object with steps_per_s and the network's digest ``net``. BRIAN2_PYTHON is an
 interpreter with brian2 installed (Brian2 2.9 needs numpy < 2.4 and a C++ compiler); without it nothing is compared.
+Each call of Brian2's run() prepares for about a tenth of a second, which is in its time: with few steps (-t 200) the
+ratio is several times higher than with many, and says more about that than about the speed of a step.
 Printed are the medians, and of the rounds' ratios the median, the smallest and the largest; on a machine with other
 load the ratio by CPU time is the steadier one.
 """

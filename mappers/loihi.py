@@ -62,7 +62,7 @@ def map_network(network: Network, target: Target, options: MapOptions, *, model_
     return LoihiProgram(
         network.name, target.name, target.version, target.digest(), model_digest or network.digest(), placement.chips,
         where.inputs, where.populations, _outputs(network), emit.arrays(network, where, rows, heard, placement),
-        network.semantics, used, network.ledger, losses)
+        network.semantics, used, network.ledger, losses, target.capabilities.graded_input)
 
 
 def refuse_too_many_neurons(network: Network, target: Target, chips: int) -> None:

@@ -76,9 +76,9 @@ def require(network: Network, target: Target) -> None:
     for code, where, what, fix in (p for rule in RULES for p in rule(network, target)):
         places.setdefault((code, what, fix), []).append(where)
     if places:
-        (code, what, fix), where = next(iter(places.items()))
+        (code, what, fix), broken = next(iter(places.items()))
         more = "".join(f"\n  - {_names(w)}: {t} (fix: {f})" for (_, t, f), w in list(places.items())[1:])
-        raise UnsupportedError(what + more, where=_names(where), code=code, fix=fix)
+        raise UnsupportedError(what + more, where=_names(broken), code=code, fix=fix)
 
 
 def _names(places: list[str]) -> str:

@@ -173,9 +173,9 @@ def _check_stimulus(program: LoihiProgram, stimulus: Stimulus) -> None:
         if (events.value % 1).any():
             raise DataError("fractional input values, the chip takes spikes or integers", where=name,
                             code="FRACTIONAL_INPUT", fix="encode the data as spikes, or scale it to integers")
-        if program.target == "loihi1":
-            raise DataError("input values other than 1; Loihi 1 has no graded spikes", where=name, code="GRADED_INPUT",
-                            fix="compile for loihi2, or encode the data as spikes")
+        if not program.graded_input:
+            raise DataError(f"input values other than 1; {program.target} has no graded spikes", where=name,
+                            code="GRADED_INPUT", fix="compile for loihi2, or encode the data as spikes")
 
 
 def _probed(program: LoihiProgram, probes: Iterable[tuple[str, str]] | str) -> tuple[tuple[str, str], ...]:

@@ -78,7 +78,8 @@ class LoihiProgram:
     """A network placed on Loihi-style cores; the simulator and a device run the same one.
 
     inputs and populations: the senders, ids ascending, inputs first. outputs: output name -> population. usage: for
-    each core, resource -> words or entries used. losses: what quantisation cost, as text.
+    each core, resource -> words or entries used. losses: what quantisation cost, as text. graded_input: may an input
+    spike carry a value other than 1?
     """
 
     name: str
@@ -95,6 +96,7 @@ class LoihiProgram:
     usage: tuple[Mapping[str, int], ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
     losses: str = ""
+    graded_input: bool = False
 
     kind = "loihi"
 
@@ -156,7 +158,7 @@ class LoihiProgram:
             {k: tuple(v) for k, v in body["outputs"].items()},
             LoihiArrays(**{f.name: arrays[f.name] for f in dataclasses.fields(LoihiArrays)}),
             Semantics(**manifest.semantics), tuple(body["usage"]),
-            Ledger(tuple(LedgerEntry(*row) for row in manifest.ledger)), body["losses"])
+            Ledger(tuple(LedgerEntry(*row) for row in manifest.ledger)), body["losses"], body["graded_input"])
 
     @property
     def input_shapes(self) -> dict[str, Shape]:
@@ -170,7 +172,7 @@ class LoihiProgram:
             "inputs": [[s.name, list(s.shape), s.first, s.fires, s.lag] for s in self.inputs],
             "populations": [[s.name, list(s.shape), s.first, s.fires, s.lag] for s in self.populations],
             "outputs": {k: list(v) for k, v in self.outputs.items()},
-            "usage": [dict(u) for u in self.usage], "losses": self.losses,
+            "usage": [dict(u) for u in self.usage], "losses": self.losses, "graded_input": self.graded_input,
         }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:

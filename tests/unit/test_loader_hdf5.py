@@ -175,6 +175,36 @@ def test_hard_links_that_multiply(tmp_path: Path) -> None:
         refused(path, "TOO_LARGE", "groups")
 
 
+def _damage(path: Path, mark: bytes, offset: int, value: bytes) -> Path:
+    """Overwrite bytes behind the first place where ``mark`` stands."""
+    data = bytearray(path.read_bytes())
+    at = data.index(mark) + offset
+    data[at : at + len(value)] = value
+    path.write_bytes(data)
+    return path
+
+
+def test_damaged_text_heap_does_not_hang(tmp_path: Path) -> None:
+    """The size of the first object wraps round, which libhdf5 follows for ever."""
+    refused(_damage(write(tmp_path / "h.nir"), b"GCOL", 24, b"\xff" * 8), "BAD_TEXT", "heap")
+    refused(_damage(write(tmp_path / "h.nir"), b"GCOL", 8, b"\xff" * 8), "BAD_TEXT", "heap")
+
+
+@pytest.mark.parametrize("storage", [{}, {"chunks": (1, 2)}, {"compression": "gzip"}])
+def test_text_of_absurd_length(tmp_path: Path, storage: dict[str, Any]) -> None:
+    edges = np.array([["in", "a"], ["a", "b"], ["b", "x" * 70_000]], object)
+    path = write(tmp_path / "t.nir", lambda f: put(f, "node/edges", data=edges, dtype=TEXT, **storage))
+    refused(path, "BAD_TEXT", "70,000", "edges")
+
+
+@pytest.mark.parametrize("storage", [{"chunks": (1, 2)}, {"compression": "gzip"},
+                                     {"compression": "gzip", "shuffle": True}])
+def test_chunked_text_is_read(tmp_path: Path, storage: dict[str, Any]) -> None:
+    edges = np.array([["in", "a"], ["a", "b"], ["b", "out"]], object)
+    path = write(tmp_path / "t.nir", lambda f: put(f, "node/edges", data=edges, dtype=TEXT, **storage))
+    assert load(path, dt=1.0, reset="value").n_neurons == 2
+
+
 def test_fixed_length_text_is_read(tmp_path: Path) -> None:
     def edit(f: h5py.File) -> None:
         put(f, "node/edges", data=np.array([[b"in", b"a"], [b"a", b"b"], [b"b", b"out"]]))

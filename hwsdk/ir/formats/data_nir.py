@@ -13,7 +13,7 @@ import numpy as np
 from hwsdk.errors import DataError
 from hwsdk.ir.data import Events, events_from_arrays, events_from_dense
 from hwsdk.ir.formats.data_events import binary_events, require_cells
-from hwsdk.ir.formats.hdf5 import open_hdf5, survey
+from hwsdk.ir.formats.hdf5 import attribute, open_hdf5, survey
 from hwsdk.ir.formats.raw import MAX_DEPTH
 from hwsdk.ir.nodes import Shape, size
 
@@ -43,16 +43,11 @@ def read_file(path: Path) -> dict[str, Record]:
 
 def _records_of_file(file: h5py.File) -> dict[str, Record]:
     """From the root group."""
-    if _text(file.attrs.get("__type__")) != "NIRGraphData":
+    if attribute(file, "__type__") != "NIRGraphData":
         what = "a NIR network, not data" if "node" in file else "no NIR data"
         raise DataError(f"it holds {what}", code="NOT_DATA", fix="write the data with nir.write_data")
     survey(file)
     return _records(file, "")
-
-
-def _text(value: object) -> str:
-    """An attribute as text."""
-    return value.decode("utf8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _records(group: h5py.Group, prefix: str) -> dict[str, Record]:
@@ -80,13 +75,13 @@ def _choose(names: list[str], where: str) -> str:
 
 def _record(item: Any, where: str) -> Record:
     """One observable of a file."""
-    kind = _text(item.attrs.get("__type__"))
-    if not isinstance(item, h5py.Group) or kind not in KINDS:
+    kind = attribute(item, "__type__") if isinstance(item, h5py.Group) else None
+    if kind not in KINDS:
         raise DataError(f"the observable is a {kind}", where=where, code="BAD_RECORD",
                         fix=f"store one of {', '.join(KINDS)}")
     arrays = {k: np.asarray(v[()]) for k, v in item.items() if isinstance(v, h5py.Dataset)}
-    numbers = {k: _number(item.attrs.get(k), k, where) for k in ("dt", "n_neurons", "t_max") if k in item.attrs}
-    return Record(kind, arrays, numbers)
+    numbers = {k: _number(attribute(item, k), k, where) for k in ("dt", "n_neurons", "t_max") if k in item.attrs}
+    return Record(str(kind), arrays, numbers)
 
 
 def read_object(obj: Any, prefix: str = "", depth: int = 0) -> dict[str, Record]:

@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 
 from hwsdk.errors import HwsdkError, ModelError
+from hwsdk.ir.formats.hdf5_text import MAX_TEXT, check_heaps, check_lengths
 from hwsdk.ir.formats.raw import MAX_DEPTH, MAX_NODES, RawGraph, RawNode, Value
 
 MAX_BYTES = 4 << 30  # of everything as float64, the dtype of the IR
 MAX_OBJECTS = 20 * MAX_NODES
-MAX_TEXT = 1 << 16
 
 Tree = dict[str, Any]  # name -> h5py.Dataset or Tree
 
@@ -36,6 +36,7 @@ def open_hdf5(path: Path, use: Callable[[h5py.File], Any], error: type[HwsdkErro
     """``use(file)``, with whatever h5py raises turned into ``error``."""
     _check_file(path, error)
     try:
+        check_heaps(path)
         with h5py.File(path, "r") as file:
             return use(file)
     except HwsdkError as known:
@@ -156,23 +157,19 @@ def _check_dataset(item: h5py.Dataset, budget: _Budget, place: str) -> None:
     budget.size -= math.prod(item.shape or (1,)) * max(item.dtype.itemsize, 8)
     _check_budget(budget, place)
     if kind == "O":
-        _check_text_lengths(item, budget.raw, place)
+        check_lengths(item, budget.raw, place)
 
 
-def _check_text_lengths(item: h5py.Dataset, raw: IO[bytes], place: str) -> None:
-    """Text of variable length: a damaged length would make the HDF5 library allocate gigabytes.
-
-    An element on disk is a length (4 bytes), the address of a heap (8) and an index in it (4): HDF5 File Format
-    Specification, section VIII.B.
-    """
-    offset, need = item.id.get_offset(), 16 * math.prod(item.shape or ())
-    if item.shape is None or offset is None or item.id.get_storage_size() != need:
-        return
-    raw.seek(offset)
-    lengths = np.frombuffer(raw.read(need), "<u4")[::4]
-    if lengths.size and lengths.max() > MAX_TEXT:
-        raise ModelError(f"a text of {lengths.max():,} bytes, the limit is {MAX_TEXT:,}", where=place, code="BAD_TEXT",
-                         fix="export the file again; it is damaged")
+def attribute(item: h5py.Group, name: str) -> Any:
+    """A scalar attribute, text or a number; None where it is absent or of another type (h5py can crash on those)."""
+    if name not in item.attrs:
+        return None
+    stored = h5py.h5a.open(item.id, name.encode())
+    kinds = (h5py.h5t.TypeStringID, h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatID)
+    if not isinstance(stored.get_type(), kinds) or math.prod(stored.shape) != 1:
+        return None
+    value = item.attrs[name]
+    return value.decode("utf8", "replace") if isinstance(value, bytes) else value
 
 
 def _graph_of_file(file: h5py.File) -> RawGraph:
@@ -194,7 +191,7 @@ def _not_a_model(file: h5py.File) -> ModelError:
     """A refusal that knows the neighbours of NIR."""
     if "layer" in file:
         return ModelError("it is a lava-dl network, not a NIR file", code="NOT_A_MODEL", fix="export the model to NIR")
-    if file.attrs.get("__type__") == "NIRGraphData":
+    if attribute(file, "__type__") == "NIRGraphData":
         return ModelError("it holds NIR data, not a network", code="NOT_A_MODEL", fix="give it as the data file")
     return ModelError("it has no group /node", where="/", code="NOT_A_MODEL",
                       fix="give a file that nir.write made")

@@ -25,7 +25,8 @@ PRECISIONS = {"torch.float32": "float32", "torch.float64": "float64"}
 
 def is_module(source: object) -> bool:
     """True for a torch.nn.Module, without importing torch."""
-    return not isinstance(source, type) and callable(source) and all(hasattr(source, name) for name in ("named_modules", "state_dict", "forward"))
+    named = all(hasattr(source, name) for name in ("named_modules", "state_dict", "forward"))
+    return named and callable(source) and not isinstance(source, type)
 
 
 def from_module(module: Any, sample: Any, name: str = "network", given: Mapping[str, Any] | None = None) -> Network:
