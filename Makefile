@@ -82,8 +82,9 @@ typecheck: $(STAMP) ## mypy --strict on the library
 	$(VENV)/bin/mypy | sed -E 's#^build/mypy/hwsdk/(backends|mappers|simulators)/#\1/#; s#^build/mypy/##'
 
 .PHONY: bench
-bench: $(STAMP) ## every script of benchmarks/
-	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "== $$script"; $(VENV)/bin/python "$$script"; done
+bench: $(STAMP) ## speed of the simulator; beside Brian2 with BRIAN2=/path/to/python and PEERS=folder of run_brian2.py
+	@$(VENV)/bin/python benchmarks/run_hwsdk.py 10000 100 2000
+	@$(VENV)/bin/python benchmarks/compare_brian2.py $(BRIAN2) $(if $(PEERS),--peers $(PEERS))
 
 .PHONY: digits
 digits: $(STAMP) ## train the network of examples/ again

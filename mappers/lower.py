@@ -51,7 +51,8 @@ class Lower:
         for b in bundles:
             nodes[b.name] = b.synapses(lag, cells[b.link.target].gain, network.semantics.dt if _dirac(network) else 1.0)
             edges += [Edge(b.link.source, b.name), Edge(b.name, b.link.target)]
-            log.changed(b.name, "FOLDED", f"{b.via} became {nodes[b.name].parameters()} synapses")
+            via = "the direct connection" if b.via == b.link.source else b.via
+            log.changed(b.name, "FOLDED", f"{via} became {nodes[b.name].parameters()} synapses")
         edges += _output_edges(network, nodes)
         if any(lag.values()):
             log.changed("", "RETIMED", "each connection takes one step on the chip; lags: "

@@ -229,6 +229,12 @@ def _weight_error(s: Synapses, whole: Synapses, unit: Array) -> float:
     return _relative(np.asarray(whole.weight, np.float64) * 2.0**whole.weight_exp, exact)
 
 
+def _bits_used(s: Synapses) -> float:
+    """log2 of the number of grid levels between the largest weight and its negative (or 0 where signs are not mixed)."""
+    levels = float(np.abs(s.weight).max(initial=0)) / (1 << grid_shift(s.weight_bits, s.sign_mode))
+    return math.log2((2 if s.sign_mode == "mixed" else 1) * levels + 1)
+
+
 def _relative(got: Array, exact: Array) -> float:
     """Root-mean-square difference over root-mean-square, 0 where there is nothing."""
     size = float(np.sqrt(np.mean(exact**2))) if len(exact) else 0.0
@@ -240,8 +246,7 @@ def _loss(name: str, cell: DiscreteLIF, fixed: FixedLIF, unit: Array, synapses: 
     """What one layer lost."""
     errors = [(_weight_error(s, whole[n], unit), len(s.weight)) for n, s in synapses.items()]
     total = sum(k for _, k in errors)
-    peak = max((float(np.abs(w.weight).max(initial=0)) / (1 << grid_shift(w.weight_bits, w.sign_mode))
-                for w in whole.values()), default=0.0)
+    bits = max((_bits_used(w) for w in whole.values()), default=0.0)
     scale = unit * 64
     theta, bias = cell.v_threshold.ravel() * scale, cell.bias.ravel() * scale
     decay = np.abs((4096 - fixed.dv) / 4096 - cell.decay_v).max(initial=0)
@@ -249,7 +254,7 @@ def _loss(name: str, cell: DiscreteLIF, fixed: FixedLIF, unit: Array, synapses: 
         decay = max(decay, np.abs((4095 - fixed.du) / 4096 - cell.decay_u).max())
     return LayerLoss(
         name, cell.n, total, float(np.median(scale)), max((w.weight_exp for w in whole.values()), default=0),
-        math.log2(2 * peak + 1), math.sqrt(sum(e * e * k for e, k in errors) / total) if total else 0.0,
+        bits, math.sqrt(sum(e * e * k for e, k in errors) / total) if total else 0.0,
         sum(int(((w.weight == 0) & (synapses[n].weight != 0)).sum()) for n, w in whole.items()),
         _relative(fixed.vth.ravel().astype(np.float64) * 64, theta) if cell.fires else 0.0,
         _relative(fixed.bias.ravel().astype(np.float64), bias),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small products: threads only get in each other's way
 CORPUS = Path(os.environ.get("HWSDK_CORPUS", Path(__file__).resolve().parents[2] / "shared" / "corpus"))
 
 

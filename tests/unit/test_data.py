@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nir
 import numpy as np
 import pytest
@@ -200,6 +201,13 @@ def test_bad_nir_data(tmp_path: Path, data: nir.NIRGraphData, given: dict[str, A
 def test_a_model_is_no_data(tmp_path: Path) -> None:
     nir.write(tmp_path / "m.nir", nir.Threshold(np.ones(4)))
     refused(tmp_path / "m.nir", ONE, "NOT_DATA", "network")
+
+
+def test_attributes_of_other_types_are_not_read(tmp_path: Path) -> None:
+    """h5py crashes on a damaged __type__ that has become a sequence of variable length."""
+    with h5py.File(tmp_path / "d.h5", "w") as f:
+        f.attrs.create("__type__", np.array([1, 2]), shape=(), dtype=h5py.vlen_dtype(np.int32))
+    refused(tmp_path / "d.h5", ONE, "NOT_DATA")
 
 
 def _huge_npy(path: Path) -> None:
