@@ -10,6 +10,7 @@ import numpy as np
 
 from hwsdk.backends import loihi_fit as fit
 from hwsdk.backends.base import CompileOptions, Program, Progress
+from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport, Term, report, require_counts
 from hwsdk.errors import FitError, HwsdkError, InternalError, TargetError, UnsupportedError, Violation
 from hwsdk.ir.data import Stimulus
@@ -41,7 +42,7 @@ class LoihiBackend:
         whole, losses = Quantize(bits=options.bits, per_channel=options.per_channel, calibration=calibration)(lowered)
         text = losses.to_text()
         if options.data is not None and calibration is not None:
-            text += drift_text(calibration, reference.run(whole, options.data))
+            text += drift_text(lowered, calibration, reference.run(whole, options.data))
         return lowered, whole, text
 
     def compile(self, network: Network, options: CompileOptions, say: Callable[[str], None]) -> LoihiProgram:
@@ -159,16 +160,3 @@ def _calibrate(lowered: Network, data: Stimulus | None) -> Trace | None:
     if data is None:
         return None
     return reference.run(lowered, data, probes=[(n, "u") for n in lowered.populations])
-
-
-def drift_text(expected: Trace, got: Trace) -> str:
-    """Spikes of each layer, float against integer, and how many cells of the raster differ."""
-    lines = ["spike drift on the calibration data, float against integer"]
-    for name in expected.spikes:
-        if name not in got.lag or name not in expected.spikes:
-            continue
-        a, b = expected.spikes[name], got.spikes[name]
-        ka = set(zip(a.sample.tolist(), a.step.tolist(), a.index.tolist(), strict=True))
-        kb = set(zip(b.sample.tolist(), b.step.tolist(), b.index.tolist(), strict=True))
-        lines.append(f"  {name:20} {len(a)} against {len(b)} spikes, {len(ka ^ kb)} cells differ")
-    return "\n".join(lines) + "\n"

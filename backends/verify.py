@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hwsdk.backends.base import Backend, CompileOptions, Progress
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.network import Network
+from hwsdk.ir.neurons import is_spiking
 from hwsdk.ir.trace import Mismatch, Trace
 from hwsdk.simulators import reference
 
@@ -31,6 +32,10 @@ class LayerDrift:
         both = (self.spikes_float + self.spikes_chip - self.cells_differ) / 2
         size = float(np.sqrt(float(self.spikes_float) * self.spikes_chip))
         return both / size if size else float(self.spikes_float == self.spikes_chip)
+
+    def __str__(self) -> str:
+        return (f"{self.layer:20} {self.spikes_float} spikes in float, {self.spikes_chip} on chip, {self.cells_differ} "
+                f"of {self.cells} cells differ, raster cosine {self.similarity:.4f}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,7 @@ class VerifyReport:
                  f"  chip against integer reference: {self.chip or 'equal, every spike and every state'}",
                  f"  float lowered against model:    {self.lowering or 'equal, every spike'}",
                  f"  chip against model:             {self.first_drift or 'equal, every spike'}"]
-        lines += [f"    {d.layer:20} {d.spikes_float} spikes in float, {d.spikes_chip} on chip, {d.cells_differ} of "
-                  f"{d.cells} cells differ, raster cosine {d.similarity:.4f}" for d in self.drift]
+        lines += [f"    {d}" for d in self.drift]
         lines += [f"  accuracy, {name:8} {value:.2%}" for name, value in self.accuracy.items()]
         return "\n".join(lines) + "\n" + self.losses
 
@@ -98,20 +102,28 @@ def verify_network(network: Network, backend: Backend, data: Stimulus, options: 
     return VerifyReport(
         backend.name, data.n_samples, steps, traces["float"].first_difference(traces["lowered"], shared),
         traces["integer"].first_difference(traces["chip"]), traces["float"].first_difference(traces["chip"], shared),
-        tuple(_drift(n, traces["float"], traces["chip"], steps) for n in shared),
+        tuple(layer_drift(n, traces["float"], traces["chip"], steps) for n in shared),
         _accuracies(network, traces, data, steps), losses)
 
 
 def _fires(network: Network, layers: list[str]) -> list[str]:
     """Layers that put out spikes."""
-    return [n for n in layers if network.populations[n].spiking]
+    return [n for n in layers if is_spiking(network.populations[n])]
 
 
-def _drift(layer: str, expected: Trace, got: Trace, steps: int) -> LayerDrift:
+def layer_drift(layer: str, expected: Trace, got: Trace, steps: int) -> LayerDrift:
     """Rasters of one layer on the model's steps."""
     a, b = expected.aligned(layer, steps), got.aligned(layer, steps)
     keys = [(e.sample.astype(np.int64) * steps + e.step) * e.n + e.index for e in (a, b)]
     return LayerDrift(layer, len(a), len(b), len(np.setxor1d(keys[0], keys[1])), a.n_samples * steps * a.n)
+
+
+def drift_text(network: Network, expected: Trace, got: Trace) -> str:
+    """Float against integers on the same data, a line for each layer that spikes."""
+    steps = got.n_steps - max(got.lag.values(), default=0)
+    layers = [n for n, p in network.populations.items() if is_spiking(p)]
+    rows = [f"  {layer_drift(n, expected, got, steps)}" for n in layers]
+    return "\n".join(["spike drift on the calibration data, float against integers", *rows]) + "\n"
 
 
 def decisions(trace: Trace, output: str, steps: int) -> NDArray[np.int64]:
