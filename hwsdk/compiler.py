@@ -25,12 +25,13 @@ Data = object
 
 
 def load(source: Model, *, preset: str | None = None, strict: bool = False, **semantics: Any) -> Network:
-    """A network from a .nir file, a ``nir.NIRGraph`` or an ``ir.Network``.
+    """A network from a .nir file, a ``nir.NIRGraph``, an ``ir.Network``, or a snnTorch, sinabs or Norse module.
 
     Args:
         preset: origin framework whose semantics to start from (see hwsdk.ir.semantics.PRESETS).
         strict: refuse to guess what the file leaves open.
-        semantics: fields of hwsdk.ir.semantics.Semantics, for example dt=1e-4, reset="subtract".
+        semantics: fields of hwsdk.ir.semantics.Semantics, for example dt=1e-4, reset="subtract"; for a module also
+        ``sample``, an input tensor (see docs/frameworks.md).
 
     Raises:
         ModelError: the model cannot be read; SemanticsError: its meaning is open and ``strict`` is set.

@@ -230,7 +230,7 @@ def _weight_error(s: Synapses, whole: Synapses, unit: Array) -> float:
 
 
 def _bits_used(s: Synapses) -> float:
-    """log2 of the number of grid levels between the largest weight and its negative (or 0 where signs are not mixed)."""
+    """log2 of the grid levels between the largest weight and its negative (or 0 where all have one sign)."""
     levels = float(np.abs(s.weight).max(initial=0)) / (1 << grid_shift(s.weight_bits, s.sign_mode))
     return math.log2((2 if s.sign_mode == "mixed" else 1) * levels + 1)
 

@@ -102,9 +102,10 @@ def norse_cuba(one: np.ndarray) -> nir.CubaLIF:
 
 @quiet
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize(("neuron", "options"), [(norse_lif, {}), (norse_cuba, {}), (sinabs_if, {"dt": 1.0})])
+@pytest.mark.parametrize(("neuron", "options"), [(norse_lif, {}), (norse_cuba, {}), (sinabs_if, {}),
+                                                 (sinabs_if, {"dt": 1.0})])
 def test_norse_import(tmp_path, neuron, options, seed):
-    """Norse adds the input of an IF neuron whole, whatever dt is; r = 1 means the same with dt=1."""
+    """Norse adds the input of an IF neuron whole, whatever dt is; the preset scales r for that."""
     path = written(tmp_path / "m.nir", seed, neuron, gain=6.0)
     network, x = load(path, preset="norse", **options), spikes_in(seed, STEPS, (20,))
     module = norse.torch.from_nir(nir.read(path))

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def write_chain(path: Path, *nodes: nir.NIRNode, n_in: int) -> str:
     named: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([n_in]))}
     named |= {f"n{i}": node for i, node in enumerate(nodes)}
     names = list(named)
-    nir.write(path, nir.NIRGraph(named, list(zip(names, names[1:], strict=False)), type_check=False))
+    nir.write(path, nir.NIRGraph(named, list(pairwise(names)), type_check=False))
     return str(path)
 
 
@@ -125,10 +126,9 @@ def test_simulate(capsys, folder):
     assert "largest output of each sample: " in out
     assert "accuracy " in out
     assert (folder / "t.npz").stat().st_mode & 0o777 == (folder / "p.hwx").stat().st_mode & 0o777
-    trace = load_trace(folder / "t.npz")
-    code, body = run_json(capsys, "simulate", folder / "p.hwx", "-i", folder / "data.npz", "--limit", "2", "--steps", "5")
-    assert (code, body["samples"], body["steps"], len(body["decisions"])) == (0, 2, 7, 2)
-    assert trace.n_samples == 4
+    assert load_trace(folder / "t.npz").n_samples == 4
+    body = run_json(capsys, "simulate", folder / "p.hwx", "-i", folder / "data.npz", "--limit", "2", "--steps", "5")[1]
+    assert (body["samples"], body["steps"], len(body["decisions"])) == (2, 7, 2)
 
 
 def test_estimate_from_data_and_from_a_trace_is_the_same(capsys, folder):
@@ -217,10 +217,11 @@ def error_of(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[st
 
 
 def test_files_are_looked_at_first(capsys, folder):
+    model = folder / "model.nir"
     assert error_of(capsys, "inspect", folder / "modl.nir") == (
-        "NO_FILE", "there is no such file (a .nir model is wanted)", f"check the path; there is {folder / 'model.nir'}")
+        "NO_FILE", "there is no such file (a .nir model is wanted)", f"check the path; there is {model}")
     assert error_of(capsys, "inspect", folder) == (
-        "NOT_A_FILE", "it is a folder, a .nir model is wanted", f"give a file in it, for example {folder / 'model.nir'}")
+        "NOT_A_FILE", "it is a folder, a .nir model is wanted", f"give a file in it, for example {model}")
     assert error_of(capsys, "inspect", folder / "p.hwx")[0] == "WRONG_FILE"
     assert error_of(capsys, "simulate", folder / "model.nir", "-i", folder / "data.npz") == (
         "NOT_A_PROGRAM", "it is an HDF5 file, perhaps a model, and no compiled program",

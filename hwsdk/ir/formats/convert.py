@@ -44,7 +44,8 @@ def convert(graph: RawGraph, name: str, *, preset: str | None = None, strict: bo
 def _network(flat: FlatGraph, name: str, settled: Settled, ledger: LedgerWriter) -> Network:
     """Build and check; with edges that were made up, a misfit means that the edges are missing."""
     try:
-        walk = Builder(flat, settled.semantics, ledger, input_shapes(flat, ledger), settled.tau_factor)
+        walk = Builder(flat, settled.semantics, ledger, input_shapes(flat, ledger), settled.tau_factor,
+                       settled.r_factor)
         build_nodes(walk)
         for node_name, node in walk.nodes.items():
             check_node(node_name, node, settled.semantics)

@@ -24,10 +24,11 @@ SAME_RATIO = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The Semantics, a factor for all time constants, and what had to be guessed (texts for one warning)."""
+    """The Semantics, factors for time constants and for r of IF and I, and what had to be guessed (for one warning)."""
 
     semantics: Semantics
     tau_factor: float = 1.0
+    r_factor: float = 1.0
     guesses: tuple[str, ...] = field(default=())
 
 
@@ -92,7 +93,8 @@ def settle(flat: FlatGraph, preset_name: str | None, given: Mapping[str, Any], s
     origin = f"preset {preset_name}" if preset_name else "no preset"
     told = ", ".join(f"{k}={v}" for k, v in given.items()) or "nothing"
     ledger.assumed("", "SEMANTICS", f"{origin}, given {told}: {semantics.to_text()}")
-    return Settled(semantics, factor, tuple(guesses))
+    whole_input = 1.0 / semantics.dt if preset_name == "norse" else 1.0
+    return Settled(semantics, factor, whole_input, tuple(guesses))
 
 
 def _times(flat: FlatGraph) -> _Times:

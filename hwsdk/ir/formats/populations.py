@@ -21,17 +21,22 @@ MAX_SPREAD = 1 << 27
 MAX_DELAY_TICKS = 1 << 20
 
 
-def neuron(fields: FieldReader, arriving: Shape | None, ledger: LedgerWriter, tau_factor: float = 1.0) -> Neuron:
+def neuron(fields: FieldReader, arriving: Shape | None, ledger: LedgerWriter, tau_factor: float = 1.0,
+           r_factor: float = 1.0) -> Neuron:
     """A population of the node's type; ``arriving`` is the shape that enters it, None inside a loop.
 
-    tau_factor: every time constant is multiplied by it.
+    tau_factor: every time constant is multiplied by it. r_factor: r of a node without time constant is.
 
     Raises:
         ModelError: MISSING_FIELD, SHAPE_MISMATCH and what FieldReader raises.
     """
     cls = NEURONS[fields.node.type]
     stored = {f.name: _stored(fields, f.name, ledger) for f in dataclasses.fields(cls)}
-    if tau_factor != 1.0:
+    if r_factor != 1.0 and "r" in stored and not set(TIME_FIELDS) & set(stored):
+        stored["r"] = stored["r"] * r_factor
+        ledger.changed(fields.name, "R_RESCALED", f"r multiplied by {r_factor:g} (Norse adds the whole input in a "
+                       "step, whatever dt is)")
+    if tau_factor != 1.0 and set(TIME_FIELDS) & set(stored):
         stored = {k: v * tau_factor if k in TIME_FIELDS else v for k, v in stored.items()}
         ledger.changed(fields.name, "TAU_RESCALED", f"time constants multiplied by {tau_factor:g} (Norse exports them "
                        "too small by a factor dt, norse issue 411)")

@@ -31,6 +31,7 @@ class Builder:
     ledger: LedgerWriter
     inputs: Mapping[str, Shape]
     tau_factor: float = 1.0
+    r_factor: float = 1.0
     nodes: dict[str, Node] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
 
@@ -117,7 +118,7 @@ def _elementwise(walk: Builder, fields: FieldReader, arriving: Shape | None) -> 
         return populations.scale(fields, arriving, walk.ledger)
     if fields.node.type == "Delay":
         return populations.delay(fields, arriving, walk.ledger, walk.semantics)
-    return populations.neuron(fields, arriving, walk.ledger, walk.tau_factor)
+    return populations.neuron(fields, arriving, walk.ledger, walk.tau_factor, walk.r_factor)
 
 
 def _wanted(walk: Builder, name: str) -> Shape | None:

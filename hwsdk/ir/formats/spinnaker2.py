@@ -30,8 +30,8 @@ def truncate_weights(network: Network) -> Network:
         done.update(names)
         for name in names:
             nodes[name] = _truncated(nodes[name], LARGEST / peak)
-        log.changed(population, "TRUNCATED", f"the weights of {', '.join(names)} became multiples of {peak / LARGEST:g}, "
-                    "truncated toward zero")
+        log.changed(population, "TRUNCATED", f"the weights of {', '.join(names)} became multiples of "
+                    f"{peak / LARGEST:g}, truncated toward zero")
     return network.replace(nodes=nodes, ledger=network.ledger + log.done())
 
 
