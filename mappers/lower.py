@@ -6,6 +6,7 @@ membrane, and every population gets a lag so that each connection takes one step
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from hwsdk.mappers.maps import LinearMap, identity
 from hwsdk.mappers.retime import Link, lags
 
 Reach = dict[str, LinearMap]
+LARGEST_VALUE = 1e18
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,14 @@ class Lower:
         Raises:
             UnsupportedError: a part that no chip neuron of this form can do exactly; the code and fix say which.
         """
+        _refuse_extreme_values(network)
+        with np.errstate(over="ignore", invalid="ignore"):
+            lowered = self._lowered(network)
+        _refuse_extreme_values(lowered)
+        return lowered
+
+    def _lowered(self, network: Network) -> Network:
+        """The pass without its checks of magnitude."""
         log = LedgerWriter()
         network = _with_readouts(network, log)
         _refuse_analog_sources(network)
@@ -179,6 +189,20 @@ def _output_edges(network: Network, nodes: dict[str, Node]) -> list[Edge]:
                 nodes[name] = Output(network.shapes[source])
                 edges.append(Edge(source, name))
     return edges
+
+
+def _refuse_extreme_values(network: Network) -> None:
+    """Products of such values leave the range of float64, and no register holds them beside ordinary ones."""
+    for name, node in network.nodes.items():
+        for field in dataclasses.fields(node):
+            value = getattr(node, field.name)
+            if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.size:
+                continue
+            peak = float(np.abs(value).max())
+            if not peak <= LARGEST_VALUE:
+                raise UnsupportedError(f"{field.name} reaches {peak:g}, a chip's layer can be scaled from at most "
+                                       f"{LARGEST_VALUE:g}", where=name, code="VALUE_RANGE",
+                                       fix="check the units of the model, or scale the layer")
 
 
 def _refuse_analog_sources(network: Network) -> None:

@@ -26,6 +26,8 @@ BIAS_LIMIT = 4095 << 7
 MAX_WEIGHT_EXP = 7
 HEADROOM = 2.0
 """v may rise to this multiple of the threshold before the threshold itself is scaled down."""
+LARGEST_UNIT = 1e30
+"""Weights and thresholds below its inverse count as 0."""
 LONGEST_STAY = 64.0
 """Steps of undecayed input that the worst case of u counts at the most; strict simulation catches what exceeds it."""
 
@@ -143,7 +145,7 @@ def choose_unit(name: str, cell: DiscreteLIF, synapses: dict[str, Synapses], cha
         UnsupportedError: one-bit weights of both signs.
     """
     bound = _register_bound(cell, synapses, bits, channel, u_peak)
-    candidates = [_filling(s, bound, channel, bits, n) for n, s in synapses.items() if np.any(s.weight)]
+    candidates = [_filling(s, bound, channel, bits, n) for n, s in synapses.items() if np.abs(s.weight).max(initial=0) > 1 / LARGEST_UNIT]
     power = 2.0 ** np.floor(np.log2(bound.min()))
     candidates += [np.full(cell.n, power), np.full(cell.n, power / 2)]
     costs = [_cost(cell, synapses, unit, bits) for unit in candidates]
@@ -155,7 +157,7 @@ def _register_bound(cell: DiscreteLIF, synapses: dict[str, Synapses], bits: int,
     """Largest unit of each neuron that no register forbids, the same within a channel, flat."""
     theta = np.abs(cell.v_threshold).ravel() * (HEADROOM if cell.fires else 0.0)
     start = np.maximum(np.abs(cell.v_init), np.abs(cell.v_start)).ravel()
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         bound = np.minimum.reduce([
             VTH_LIMIT / theta, VTH_LIMIT / start, (U_LIMIT - 64) / 64 / u_peak,
             BIAS_LIMIT / 64 / np.abs(cell.bias).ravel(),
@@ -163,9 +165,9 @@ def _register_bound(cell: DiscreteLIF, synapses: dict[str, Synapses], bits: int,
     for n, s in synapses.items():
         peak = np.zeros(cell.n)
         np.maximum.at(peak, s.target, np.abs(s.weight))
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             bound = np.minimum(bound, weight_limit(s, bits, n) * 2.0**MAX_WEIGHT_EXP / peak)
-    bound = np.where(np.isfinite(bound), bound, 1.0)
+    bound = np.clip(np.where(np.isfinite(bound), bound, 1.0), 1 / LARGEST_UNIT, LARGEST_UNIT)
     smallest = np.full(int(channel.max(initial=0)) + 1, np.inf)
     np.minimum.at(smallest, channel, bound)
     return smallest[channel]
@@ -175,9 +177,9 @@ def _filling(s: Synapses, bound: Array, channel: NDArray[np.int64], bits: int, n
     """The unit with which one projection's largest weight fills its mantissa."""
     peak = np.zeros(int(channel.max(initial=0)) + 1)
     np.maximum.at(peak, channel[s.target], np.abs(s.weight))
-    each = np.where(peak > 0, peak, np.inf)[channel]
+    each = np.where(peak > 1 / LARGEST_UNIT, peak, np.inf)[channel]
     limit = weight_limit(s, bits, name)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         room = float(np.min(np.where(np.isfinite(each), bound * each / limit, np.inf)))
     exp = min(max(math.floor(math.log2(room)), 0), MAX_WEIGHT_EXP)
     return np.minimum(bound, limit * 2.0**exp / np.where(np.isfinite(each), each, 1e-300))
