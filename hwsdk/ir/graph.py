@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
 import re
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 
@@ -14,7 +14,7 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def topological_order(names: Sequence[str], pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], list[str]]:
-    """Kahn's order, first come first served in the order of ``names``.
+    """Kahn's order; of the nodes that are ready, the first in ``names`` comes next.
 
     Returns:
         (order, loop): loop is empty, or the nodes of one loop and then order is incomplete.
@@ -24,15 +24,16 @@ def topological_order(names: Sequence[str], pairs: Iterable[tuple[str, str]]) ->
     for a, b in pairs:
         after[a].append(b)
         missing[b] += 1
-    ready = deque(n for n in names if missing[n] == 0)
+    rank = {name: i for i, name in enumerate(names)}
+    ready = [rank[n] for n in names if missing[n] == 0]
     order: list[str] = []
     while ready:
-        name = ready.popleft()
+        name = names[heapq.heappop(ready)]
         order.append(name)
         for nxt in after[name]:
             missing[nxt] -= 1
             if missing[nxt] == 0:
-                ready.append(nxt)
+                heapq.heappush(ready, rank[nxt])
     if len(order) == len(names):
         return tuple(order), []
     return tuple(order), _one_loop({n: [m for m in after[n] if missing[m] > 0] for n in names if missing[n] > 0})

@@ -65,7 +65,8 @@ def random_program(rng: np.random.Generator, network: Network) -> LoihiProgram:
     rows = emit.synapse_rows(network, where)
     heard = emit.listening(rows, where, len(cores))
     return LoihiProgram("random", "loihi2", "1", "", "", 3, where.inputs, where.populations, {},
-                        emit.arrays(network, where, rows, heard, Placement(cores, places)), network.semantics)
+                        emit.arrays(network, where, rows, heard, Placement(cores, places)), network.semantics,
+                        graded_input=True)
 
 
 def random_stimulus(rng: np.random.Generator, network: Network, loud: int) -> Stimulus:
