@@ -88,9 +88,9 @@ class LoihiBackend:
             except HwsdkError:
                 return False
 
-        found = fit.proposals(error, whole, self.target, options, fits)
+        found, hint = fit.proposals(error, whole, self.target, options, fits)
         return FitError(error.what.splitlines()[0], violations=error.violations, where=error.where, proposals=found,
-                        hint=fit.hint(error))
+                        hint=hint)
 
     def load(self, path: Path) -> LoihiProgram:
         """Read a .hwx file; see LoihiProgram.load."""
@@ -156,7 +156,7 @@ def _own(program: Program) -> LoihiProgram:
 
 
 def _calibrate(lowered: Network, data: Stimulus | None) -> Trace | None:
-    """A float run with all synaptic currents recorded."""
+    """A float run with all states recorded."""
     if data is None:
         return None
-    return reference.run(lowered, data, probes=[(n, "u") for n in lowered.populations])
+    return reference.run(lowered, data, probes="all")

@@ -98,8 +98,9 @@ def least_cores(whole: Network, target: Target) -> dict[str, int]:
     return {n: -(-amount // limit) for n, amount in used.items() if (limit := limits(target)[n])}
 
 
-def proposals(error: FitError, whole: Network, target: Target, options: CompileOptions, fits: Fits) -> tuple[str, ...]:
-    """The nearest changes that were tried and make it fit, the smallest of each kind.
+def proposals(error: FitError, whole: Network, target: Target, options: CompileOptions, fits: Fits,
+              ) -> tuple[tuple[str, ...], str]:
+    """(the nearest changes that were tried and make it fit, the smallest of each kind; a hint if there are none).
 
     Args:
         error: of the mapper. whole: the integer network. fits: tries options on the model and tells.
@@ -107,15 +108,19 @@ def proposals(error: FitError, whole: Network, target: Target, options: CompileO
     least, effort = least_cores(whole, target), EFFORT
     synapses = sum(s.parameters() for s in whole.of(Synapses).values())
     found: list[str] = []
+    untried: list[str] = []
     for kind in (_scales, _packing, _chips, _bits):
         for text, changed in kind(error, least, target, options):
             if effort <= 0:
+                untried.append(text)
                 break
             effort -= synapses
             if fits(changed):
                 found.append(text)
                 break
-    return tuple(found)
+    if untried:
+        return tuple(found), f"not tried because it takes minutes: {', or '.join(untried)}"
+    return tuple(found), _hint(error)
 
 
 Tries = Iterator[tuple[str, CompileOptions]]
@@ -157,7 +162,7 @@ def _scales(error: FitError, least: dict[str, int], target: Target, options: Com
         yield "use one scale a layer (without --per-channel)", replace(options, per_channel=False)
 
 
-def hint(error: FitError) -> str:
+def _hint(error: FitError) -> str:
     """What would help where no single option does."""
     ways = dict.fromkeys(WAYS_OUT[v.rule] for v in error.violations if v.rule in WAYS_OUT)
     return ("neither more chips, nor fewer bits, nor denser packing makes it fit; it needs "

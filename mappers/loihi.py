@@ -69,7 +69,7 @@ def refuse_too_many_neurons(network: Network, target: Target, chips: int) -> Non
     """The cheap question, before anything is built.
 
     Raises:
-        FitError: more neurons than the chips hold, with the number of chips that would hold them, if a board has it.
+        FitError: more neurons than the chips hold, with the number of chips to try, if a board has so many.
     """
     per_chip = target.need("neurons") * target.need("cores")
     if network.n_neurons <= per_chip * chips:
@@ -78,7 +78,7 @@ def refuse_too_many_neurons(network: Network, target: Target, chips: int) -> Non
     enough, most = -(-network.n_neurons // per_chip), target.mesh.max_chips.value or 1
     way_out = f"try --chips {enough}: so many hold the neurons, the other limits show then" if enough <= most else \
         f"make it smaller: the largest board of {target.name} has {most} chips, {per_chip * most:,} neurons"
-    raise FitError(f"{network.name} does not fit {chips} chip(s) of {target.name}", proposals=(way_out,), violations=(
+    raise FitError(f"{network.name} does not fit {chips} chip(s) of {target.name}", hint=way_out, violations=(
         Violation("neurons", f"whole network, most in {layer}", network.n_neurons, per_chip * chips, "neurons"),))
 
 

@@ -43,32 +43,33 @@ class PopulationMemory:
     name: str
     cell: FixedLIF
     projections: tuple[Synapses, ...]
+    runs: tuple[tuple[IntArray, IntArray, int], ...]
     group: IntArray
     target: Target
 
     def usage(self, part: IntArray, k: int) -> PartUsage:
         """Resources when neuron i goes to part[i] of k."""
-        n = self.cell.n
-        words, axons = np.zeros(k, np.int64), np.zeros(k, np.int64)
-        for s in self.projections:
-            words += self._words(s, part, k, axons)
+        cheap = self.without_axons(part, k)
+        words, axons = cheap.synapse_words, np.zeros(k, np.int64)
+        for s, (source, target, longest) in zip(self.projections, self.runs, strict=True):
+            stored = np.zeros(k, np.int64)
+            delays = s.shared is None and bool((s.delay_ticks > 1).any())
+            words_of = stored_words(np.arange(longest + 1), s.weight_bits, delays, self.target)
+            count_axons(source, target, part, words_of, axons, stored)
+            words = words + stored if s.shared is None else words
+        return PartUsage(cheap.neurons, cheap.groups, axons, words)
+
+    def without_axons(self, part: IntArray, k: int) -> PartUsage:
+        """The same without a walk over the synapses: no axons, and of the words only those of shared kernels."""
+        neurons = np.bincount(part, minlength=k).astype(np.int64)
         groups = np.zeros((k, int(self.group.max(initial=0)) + 1), bool)
         groups[part, self.group] = True
-        return PartUsage(np.bincount(part, minlength=k).astype(np.int64)[:k] if n else np.zeros(k, np.int64),
-                         groups.sum(axis=1), axons, words)
-
-    def _words(self, s: Synapses, part: IntArray, k: int, axons: IntArray) -> IntArray:
-        """Synapse words of one projection on each part; its axons are added to ``axons``."""
-        stored = np.zeros(k, np.int64)
-        delays = s.shared is None and bool((s.delay_ticks > 1).any())
-        source, target = by_source(s)
-        words_of = stored_words(np.arange(longest_run(source) + 1), s.weight_bits, delays, self.target)
-        count_axons(source, target, part, words_of, axons, stored)
-        if s.shared is None:
-            return stored
-        channels = _channels_on(part, k, s.post_shape)
-        one = shared_words(channels // s.shared.groups if s.shared.groups > 1 else channels, s, self.target)
-        return s.shared.c_in * prod(s.shared.kernel) * one
+        words = np.zeros(k, np.int64)
+        for s in self.projections:
+            if s.shared is not None:
+                channels = _channels_on(part, k, s.post_shape) // s.shared.groups
+                words += s.shared.c_in * prod(s.shared.kernel) * shared_words(channels, s, self.target)
+        return PartUsage(neurons, np.count_nonzero(groups, axis=1).astype(np.int64), np.zeros(k, np.int64), words)
 
 
 def by_source(s: Synapses) -> tuple[IntArray, IntArray]:
@@ -111,7 +112,9 @@ def population_memory(network: Network, name: str, target: Target) -> Population
     if not isinstance(cell, FixedLIF):
         raise TypeError(f"{name} is not a FixedLIF population")
     found = [network.nodes[e.source] for e in network.sources(name)]
-    return PopulationMemory(name, cell, tuple(s for s in found if isinstance(s, Synapses)), neuron_groups(cell), target)
+    projections = tuple(s for s in found if isinstance(s, Synapses))
+    runs = tuple((*sorted_, int(longest_run(sorted_[0]))) for s in projections if (sorted_ := by_source(s)))
+    return PopulationMemory(name, cell, projections, runs, neuron_groups(cell), target)
 
 
 def neuron_groups(cell: FixedLIF) -> IntArray:

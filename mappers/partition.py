@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from hwsdk.targets import Target
 IntArray = NDArray[np.int64]
 Core = tuple[Slice, ...]
 MAX_ROUNDS = 12
+GOOD_ENOUGH = 2
+"""No other order of cutting is tried once the parts are at most this multiple of the fewest thinkable."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,35 +76,59 @@ def _cut_for_axons(network: Network, cuts: list[Cut]) -> list[Cut] | None:
         own = out[first : first + cut.parts]
         first += cut.parts
         ratio = max(_ratio({**cut.usage.of(i), "axons_out": int(n)}, cut.memory.target) for i, n in enumerate(own))
-        found = _cut(cut.memory, cut.order, _more(cut.parts, len(cut.order), ratio)) if ratio > 1 else None
+        more = _more(cut.parts, len(cut.order), ratio)
+        found = _cut(cut.memory, cut.order, more, len(cut.order)) if ratio > 1 else None
         finer.append(found or cut)
     return None if all(a is b for a, b in zip(cuts, finer, strict=True)) else finer
 
 
 def _split(memory: PopulationMemory) -> Cut:
     """The best of the orders in which a population can be cut."""
-    found = [cut for order in _orders(memory.cell.shape) if (cut := _cut(memory, order, 1))]
-    if not found:
+    n, best = memory.cell.n, None
+    fewest = -(-n // memory.target.need("neurons"))
+    for order in _orders(memory):
+        found = _cut(memory, order, 1, n if best is None else best.parts)
+        if found is not None and (best is None or _cost(found) < _cost(best)):
+            best = found
+        if best is not None and best.parts <= max(GOOD_ENOUGH * fewest, 1):
+            break
+    if best is None:
         raise FitError(f"one neuron of {memory.name} alone does not fit a core", violations=_single(memory),
                        where=memory.name)
-    return min(found, key=lambda cut: (cut.parts, int(cut.usage.axons_in.sum())))
+    return best
 
 
-def _orders(shape: tuple[int, ...]) -> list[IntArray]:
-    """Neurons in the order of cutting: by channel, and for (C, *space) also by place."""
+def _cost(cut: Cut) -> tuple[int, int]:
+    """Fewer parts, then fewer messages."""
+    return cut.parts, int(cut.usage.axons_in.sum())
+
+
+def _orders(memory: PopulationMemory) -> Iterator[IntArray]:
+    """Neurons in the order of cutting: by place, by channel, then by place within ever smaller blocks of channels."""
+    shape = memory.cell.shape
     natural = np.arange(int(np.prod(shape, dtype=np.int64)))
     if len(shape) < 2 or shape[0] == 1:
-        return [natural]
-    return [natural, np.moveaxis(natural.reshape(shape), 0, -1).ravel()]
+        yield natural
+        return
+    groups = int(memory.group.max(initial=0)) + 1
+    least = min(-(-groups // (memory.target.limit("groups") or groups)), shape[0])
+    for blocks in dict.fromkeys((least, shape[0], *(2**i for i in range(1, shape[0].bit_length())))):
+        if blocks >= least:
+            parts = np.array_split(natural.reshape(shape), blocks)
+            yield np.concatenate([np.moveaxis(b, 0, -1).ravel() for b in parts])
 
 
-def _cut(memory: PopulationMemory, order: IntArray, k: int) -> Cut | None:
-    """Equal parts, as few as fit but at least k; None if even single neurons do not."""
+def _cut(memory: PopulationMemory, order: IntArray, k: int, most: int) -> Cut | None:
+    """Equal parts, as few as fit but k to ``most``; None if there is no such number."""
     n = len(order)
-    while k <= n:
-        usage = memory.usage(_equal_parts(order, k), k)
-        ratio = max(_ratio(usage.of(i), memory.target) for i in range(k))
-        if ratio <= 1:
+    while k <= min(n, most):
+        part = _equal_parts(order, k)
+        for counted in (memory.without_axons, memory.usage):
+            usage = counted(part, k)
+            ratio = max(_ratio(usage.of(i), memory.target) for i in range(k))
+            if ratio > 1:
+                break
+        else:
             return Cut(memory, order, usage)
         k = _more(k, n, ratio)
     return None

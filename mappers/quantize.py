@@ -25,7 +25,11 @@ VTH_LIMIT = (1 << 17) - 1
 BIAS_LIMIT = 4095 << 7
 MAX_WEIGHT_EXP = 7
 HEADROOM = 2.0
-"""v may rise to this multiple of the threshold before the threshold itself is scaled down."""
+"""v must be able to rise to this multiple of the threshold."""
+WISHED_HEADROOM = 16.0
+"""v should have this range if no weight bits are lost: inhibition pulls it down further than excitation lifts it."""
+SPARE = 2.0
+"""Measured peaks are doubled before they must fit a register."""
 LARGEST_UNIT = 1e30
 """Weights and thresholds below its inverse count as 0."""
 LONGEST_STAY = 64.0
@@ -78,7 +82,7 @@ class Quantize:
     """The pass.
 
     bits: weight bits, 1 to 8. per_channel: one scale for each slice of a population's first axis, where it has more
-    than one axis. calibration: a float trace of the lowered network with states "u" of every population, or None.
+    than one axis. calibration: a float trace of the lowered network with "u" and "v" of every population, or None.
     """
 
     name: str = "quantize"
@@ -107,8 +111,8 @@ class Quantize:
         """Quantise one population with everything that enters it."""
         incoming = {e.source: network.nodes[e.source] for e in network.sources(name)}
         synapses = {n: s for n, s in incoming.items() if isinstance(s, Synapses)}
-        u_peak = self._u_peak(name, cell, synapses)
-        unit = choose_unit(name, cell, synapses, self._channels(cell), self.bits, u_peak)
+        u_peak, v_peak = self._peaks(name, cell, synapses)
+        unit = choose_unit(name, cell, synapses, self._channels(cell), self.bits, u_peak, v_peak)
         whole = {n: integer_weights(s, unit, self.bits, n) for n, s in synapses.items()}
         fixed = quantize_cell(name, cell, unit.reshape(cell.shape), network.lag.get(name, 0), log)
         nodes[name] = fixed
@@ -124,32 +128,43 @@ class Quantize:
             return np.zeros(cell.n, np.int64)
         return np.repeat(np.arange(cell.shape[0]), cell.n // cell.shape[0])
 
-    def _u_peak(self, name: str, cell: DiscreteLIF, synapses: dict[str, Synapses]) -> Array:
-        """Largest |u| of each neuron, flat: measured with a factor of 2 to spare, or the worst case."""
-        start = np.abs(cell.u_init).ravel()
+    def _peaks(self, name: str, cell: DiscreteLIF, synapses: dict[str, Synapses]) -> tuple[Array, Array]:
+        """Largest |u| and |v| of each neuron, flat: measured with something to spare, or estimated."""
+        u_start = np.abs(cell.u_init).ravel()
+        lift = WISHED_HEADROOM * np.abs(cell.v_threshold).ravel() * cell.fires
         if self.calibration is not None and (name, "u") in self.calibration.states:
-            u = np.abs(self.calibration.states[name, "u"]).max(axis=(0, 1))
-            return np.maximum(2.0 * np.asarray(u, np.float64), start)
+            u, v = (np.abs(np.asarray(self.calibration.states[name, x], np.float64)).max(axis=(0, 1)) for x in "uv")
+            return np.maximum(SPARE * u, u_start), np.maximum(SPARE * v, lift)
         total = np.zeros(cell.n)
         for s in synapses.values():
             total += np.bincount(s.target, weights=np.abs(s.weight), minlength=cell.n)
         stay = np.minimum(1 / np.maximum(1 - cell.decay_u.ravel(), 1e-12), LONGEST_STAY)
-        return np.asarray(np.maximum(total * stay, start))
+        return np.asarray(np.maximum(total * stay, u_start)), lift
 
 
 def choose_unit(name: str, cell: DiscreteLIF, synapses: dict[str, Synapses], channel: NDArray[np.int64], bits: int,
-                u_peak: Array) -> Array:
+                u_peak: Array, v_peak: Array) -> Array:
     """Weight units per model unit, one a neuron (flat): the candidate with the least weight and threshold error.
 
     Raises:
         UnsupportedError: one-bit weights of both signs.
     """
     bound = _register_bound(cell, synapses, bits, channel, u_peak)
-    candidates = [_filling(s, bound, channel, bits, n) for n, s in synapses.items() if np.abs(s.weight).max(initial=0) > 1 / LARGEST_UNIT]
-    power = 2.0 ** np.floor(np.log2(bound.min()))
-    candidates += [np.full(cell.n, power), np.full(cell.n, power / 2)]
+    with np.errstate(divide="ignore", over="ignore"):
+        wish = np.minimum(bound, _smallest(VTH_LIMIT / v_peak, channel))
+    powers = [2.0 ** np.floor(np.log2(x.min())) for x in (wish, bound)]
+    candidates = [_filling(s, bound, wish, channel, bits, n) for n, s in synapses.items()
+                  if np.abs(s.weight).max(initial=0) > 1 / LARGEST_UNIT]
+    candidates += [np.full(cell.n, power) for power in (*powers, powers[1] / 2)]
     costs = [_cost(cell, synapses, unit, bits) for unit in candidates]
     return candidates[int(np.argmin(np.round(costs, 6)))]
+
+
+def _smallest(values: Array, channel: NDArray[np.int64]) -> Array:
+    """The smallest value of each channel, spread back to its neurons."""
+    least = np.full(int(channel.max(initial=0)) + 1, np.inf)
+    np.minimum.at(least, channel, values)
+    return least[channel]
 
 
 def _register_bound(cell: DiscreteLIF, synapses: dict[str, Synapses], bits: int, channel: NDArray[np.int64],
@@ -168,20 +183,18 @@ def _register_bound(cell: DiscreteLIF, synapses: dict[str, Synapses], bits: int,
         with np.errstate(divide="ignore", over="ignore"):
             bound = np.minimum(bound, weight_limit(s, bits, n) * 2.0**MAX_WEIGHT_EXP / peak)
     bound = np.clip(np.where(np.isfinite(bound), bound, 1.0), 1 / LARGEST_UNIT, LARGEST_UNIT)
-    smallest = np.full(int(channel.max(initial=0)) + 1, np.inf)
-    np.minimum.at(smallest, channel, bound)
-    return smallest[channel]
+    return _smallest(bound, channel)
 
 
-def _filling(s: Synapses, bound: Array, channel: NDArray[np.int64], bits: int, name: str) -> Array:
-    """The unit with which one projection's largest weight fills its mantissa."""
+def _filling(s: Synapses, bound: Array, wish: Array, channel: NDArray[np.int64], bits: int, name: str) -> Array:
+    """The unit with which one projection's largest weight fills its mantissa, within the wish if that costs no bits."""
     peak = np.zeros(int(channel.max(initial=0)) + 1)
     np.maximum.at(peak, channel[s.target], np.abs(s.weight))
     each = np.where(peak > 1 / LARGEST_UNIT, peak, np.inf)[channel]
     limit = weight_limit(s, bits, name)
     with np.errstate(divide="ignore", over="ignore"):
-        room = float(np.min(np.where(np.isfinite(each), bound * each / limit, np.inf)))
-    exp = min(max(math.floor(math.log2(room)), 0), MAX_WEIGHT_EXP)
+        room, wished = (float(np.min(np.where(np.isfinite(each), x * each / limit, np.inf))) for x in (bound, wish))
+    exp = min(max(math.floor(math.log2(wished)), 0), max(math.floor(math.log2(room)), 0), MAX_WEIGHT_EXP)
     return np.minimum(bound, limit * 2.0**exp / np.where(np.isfinite(each), each, 1e-300))
 
 

@@ -59,7 +59,8 @@ class Trace:
 
     def first_difference(self, other: Trace, layers: Sequence[str] | None = None) -> Mismatch | None:
         """The earliest cell (by step, then layer order) where ``other`` differs from this trace, spikes then states."""
-        found = [d for name in (layers or list(self.spikes)) if (d := _spike_difference(name, self, other))]
+        names = list(self.spikes) if layers is None else layers
+        found = [d for name in names if (d := _spike_difference(name, self, other))]
         found += [d for key in self.states if key in other.states and (layers is None or key[0] in layers)
                   and (d := _state_difference(key, self, other))]
         return min(found, key=lambda d: (d.step, d.sample), default=None)

@@ -87,3 +87,25 @@ def test_a_split_layer_still_computes_the_same():
     from hwsdk.simulators import reference
 
     assert reference.run(whole, data, probes="all").first_difference(loihi.run(program, data, probes="all")) is None
+
+
+def test_neurons_that_all_differ_are_cut_by_groups():
+    """8 groups a core: 24 neurons with 24 thresholds take 3 cores or more, whatever the population's shape."""
+    theta = np.linspace(1, 2, 24).reshape(2, 3, 4)
+    cells = IF(np.ones((2, 3, 4)), theta, np.zeros((2, 3, 4)))
+    net = Network("g", {"in": Input((2, 3, 4)), "p": cells, "out": Output((2, 3, 4))},
+                  (Edge("in", "p"), Edge("p", "out")), Semantics())
+    program = map_network(Quantize()(Lower()(net))[0], LOIHI2, MapOptions())
+    assert 3 <= program.n_cores <= 4
+    assert all(u["groups"] <= 8 for u in program.usage)
+
+
+def test_wide_convolutions_are_cut_by_channel_and_by_place():
+    """Neither cut alone fits: all channels take too many words, all places too many axons."""
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(96, 300, 3, 3))
+    net = Network("w", {"in": Input((300, 8, 8)), "w": Conv(weight, None, (1, 1), ((1, 1), (1, 1)), (1, 1)),
+                        "p": neurons((96, 8, 8)), "out": Output((96, 8, 8))},
+                  (Edge("in", "w"), Edge("w", "p"), Edge("p", "out")), Semantics())
+    program = map_network(Quantize()(Lower()(net))[0], LOIHI2, MapOptions())
+    assert program.n_cores <= 40

@@ -232,7 +232,7 @@ def file_refusal(path: Path, content: bytes | None) -> str:
 
 def test_files_that_are_no_models(tmp_path: Path):
     assert file_refusal(tmp_path / "a.nir", None) == (
-        "[NO_FILE] .../a.nir: there is no such file\n  fix: check the path")
+        "[NO_FILE] .../a.nir: there is no such file\n  fix: give the path of a .nir file")
     assert file_refusal(tmp_path / "a.nir", b"hello\n") == (
         "[NOT_HDF5] .../a.nir: it is not an HDF5 file\n  fix: give a .nir file as nir.write makes it")
     nir.write(tmp_path / "whole.nir", nir.NIRGraph({"input": nir.Input(np.array([3])), "n": lif(3)}, [("input", "n")]))

@@ -93,7 +93,8 @@ def _checked(dt_s: float | None, n_steps: int | None, limit: int | None) -> tupl
 def _from_file(path: Path, wish: _Wish) -> Stimulus:
     """By the file's ending."""
     if not path.is_file():
-        raise DataError("there is no such file", code="NO_FILE", fix="check the path")
+        what = "it is a folder" if path.is_dir() else "there is no such file"
+        raise DataError(what, code="NO_FILE", fix="give the path of a data file")
     ending = path.suffix.lower()
     if ending == ".npy":
         return _from_arrays({"data": data_files.read_npy(path)}, wish)
@@ -167,6 +168,10 @@ def _the_dense_one(arrays: Arrays, shape: Shape) -> np.ndarray[Any, Any]:
     suits = [k for k, a in arrays.items() if k not in LABEL_KEYS and a.ndim >= 2 and size(shape) in
              (size(a.shape[a.ndim - len(shape):]), a.shape[-1])]
     if len(suits) != 1:
+        if len(arrays) == 1:
+            got = next(iter(arrays.values())).shape
+            raise DataError(f"the array has shape {got}, the input takes (steps, {', '.join(map(str, shape))}) or "
+                            "(samples, steps, ...), flattened or not", code="SHAPE_MISMATCH", fix="check the encoding")
         raise DataError(f"none of the arrays {', '.join(sorted(arrays))} is named {', '.join(DENSE_KEYS[:5])} or like "
                         f"the input, and {len(suits)} of them suit its shape {shape}", code="NO_DATA_ARRAY",
                         fix="name the array after the network's input")

@@ -56,7 +56,8 @@ def open_hdf5(path: Path, use: Callable[[h5py.File], Any], error: type[HwsdkErro
 def _check_file(path: Path, error: type[HwsdkError]) -> None:
     """Refuse what is not an HDF5 file at all."""
     if not path.is_file():
-        raise error("there is no such file", code="NO_FILE", fix="check the path")
+        what = "it is a folder" if path.is_dir() else "there is no such file"
+        raise error(what, code="NO_FILE", fix="give the path of a .nir file")
     try:
         is_hdf5 = h5py.is_hdf5(path)
     except (OSError, ValueError, RuntimeError):
