@@ -147,7 +147,7 @@ def run_machine(machine: Machine, stimulus: Stimulus, *, steps: int | None = Non
                 progress: Callable[[int, int], None] | None = None) -> Trace:
     """``run`` for a program that was built before."""
     program = machine.program
-    _check_stimulus(program, stimulus)
+    stimulus.require(program.input_shapes, whole=True, graded=program.graded_input, chip=program.target)
     total = stimulus.n_steps + max((s.lag for s in program.populations), default=0) if steps is None else steps
     wanted = _probed(program, probes)
     runs = []
@@ -156,26 +156,6 @@ def run_machine(machine: Machine, stimulus: Stimulus, *, steps: int | None = Non
         step = None if progress is None else (lambda t, d=done: progress(d + t, stimulus.n_samples * total))
         runs.append(_Run(machine, stimulus.one(sample), total, wanted, strict, sample).go(step))
     return _trace(program, runs, total, wanted)
-
-
-def _check_stimulus(program: LoihiProgram, stimulus: Stimulus) -> None:
-    """Exactly the program's inputs, whole numbers, and ones only where the chip has no graded spikes."""
-    shapes = {s.name: s.shape for s in program.inputs}
-    if set(shapes) != set(stimulus.inputs):
-        raise DataError(f"data for inputs {sorted(stimulus.inputs)}, the program has {sorted(shapes)}",
-                        code="WRONG_INPUTS", fix="give one array for each input of the program")
-    for name, events in stimulus.inputs.items():
-        if events.shape != shapes[name]:
-            raise DataError(f"data of shape {events.shape}, the input has {shapes[name]}", where=name,
-                            code="SHAPE_MISMATCH", fix="check the encoding")
-        if events.value is None:
-            continue
-        if (events.value % 1).any():
-            raise DataError("fractional input values, the chip takes spikes or integers", where=name,
-                            code="FRACTIONAL_INPUT", fix="encode the data as spikes, or scale it to integers")
-        if not program.graded_input:
-            raise DataError(f"input values other than 1; {program.target} has no graded spikes", where=name,
-                            code="GRADED_INPUT", fix="compile for loihi2, or encode the data as spikes")
 
 
 def _probed(program: LoihiProgram, probes: Iterable[tuple[str, str]] | str) -> tuple[tuple[str, str], ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hwsdk.errors import DataError, InternalError
+from hwsdk.errors import InternalError
 from hwsdk.ir.affine import apply_map, constant_currents, constant_input, constant_outputs
 from hwsdk.ir.data import Events, Stimulus
 from hwsdk.ir.network import Network
@@ -38,7 +38,7 @@ def run(network: Network, stimulus: Stimulus, *, steps: int | None = None, probe
     Raises:
         DataError: the stimulus does not suit the network's inputs.
     """
-    check_stimulus(network, stimulus)
+    stimulus.require({n: i.shape for n, i in network.inputs.items()}, whole=network.is_integer)
     total = stimulus.n_steps + max(network.lag.values(), default=0) if steps is None else steps
     machine = _Machine(network, stimulus.n_samples)
     recorder = _Recorder(network, stimulus.n_samples, total, probes)
@@ -48,21 +48,6 @@ def run(network: Network, stimulus: Stimulus, *, steps: int | None = None, probe
         if progress is not None:
             progress(t + 1, total)
     return recorder.trace()
-
-
-def check_stimulus(network: Network, stimulus: Stimulus) -> None:
-    """Raise DataError unless the stimulus has exactly the network's inputs, in their shapes, and suits its numbers."""
-    shapes = {n: i.shape for n, i in network.inputs.items()}
-    if set(shapes) != set(stimulus.inputs):
-        raise DataError(f"data for inputs {sorted(stimulus.inputs)}, the network has {sorted(shapes)}",
-                        code="WRONG_INPUTS", fix="give one array for each input of the network")
-    for name, events in stimulus.inputs.items():
-        if events.shape != shapes[name]:
-            raise DataError(f"data of shape {events.shape}, the input has {shapes[name]}", where=name,
-                            code="SHAPE_MISMATCH", fix="check the encoding")
-        if network.is_integer and events.value is not None and (events.value % 1).any():
-            raise DataError("fractional input values, the chip takes spikes or integers", where=name,
-                            code="FRACTIONAL_INPUT", fix="encode the data as spikes, or scale it to integers")
 
 
 class _Machine:

@@ -188,6 +188,30 @@ class Stimulus:
         """Steps of every input."""
         return next(iter(self.inputs.values())).n_steps if self.grid is None else self.grid[1]
 
+    def require(self, shapes: Mapping[str, Shape], *, whole: bool, graded: bool = True,
+                chip: str = "the chip") -> None:
+        """Check that these are data for exactly the inputs of ``shapes``.
+
+        Args:
+            whole: values must be integers. graded: values other than 1 are allowed. chip: whose limits these are.
+
+        Raises:
+            DataError: WRONG_INPUTS, SHAPE_MISMATCH, FRACTIONAL_INPUT or GRADED_INPUT.
+        """
+        if set(shapes) != set(self.inputs):
+            raise DataError(f"data for inputs {sorted(self.inputs)}, there are inputs {sorted(shapes)}",
+                            code="WRONG_INPUTS", fix="give one array for each input")
+        for name, events in self.inputs.items():
+            if events.shape != shapes[name]:
+                raise DataError(f"data of shape {events.shape}, the input has {shapes[name]}", where=name,
+                                code="SHAPE_MISMATCH", fix="check the encoding")
+            if whole and events.value is not None and (events.value % 1).any():
+                raise DataError("fractional input values, the chip takes spikes or integers", where=name,
+                                code="FRACTIONAL_INPUT", fix="encode the data as spikes, or scale it to integers")
+            if not graded and events.value is not None:
+                raise DataError(f"input values other than 1; {chip} has no graded spikes", where=name,
+                                code="GRADED_INPUT", fix="compile for loihi2, or encode the data as spikes")
+
     def one(self, sample: int) -> Stimulus:
         """One sample as a stimulus of its own."""
         label = None if self.labels is None else self.labels[sample : sample + 1]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from hwsdk.errors import DataError
 from hwsdk.ir.data import Events
+from hwsdk.ir.files import atomic_file
 from hwsdk.ir.trace import Trace
 
 
@@ -23,10 +22,6 @@ def save_trace(trace: Trace, path: str | Path, program: str = "") -> Path:
     Raises:
         DataError: the folder cannot be written.
     """
-    final = Path(path)
-    if final.is_dir():
-        raise DataError("cannot write here: it is a folder", where=str(final), code="CANNOT_WRITE",
-                        fix="give the name of a file")
     arrays: dict[str, object] = {}
     for i, events in enumerate(trace.spikes.values()):
         for column in ("sample", "step", "index"):
@@ -35,22 +30,9 @@ def save_trace(trace: Trace, path: str | Path, program: str = "") -> Path:
     arrays |= {f"count_{name}": counts for name, counts in trace.counts.items()}
     head = {"samples": trace.n_samples, "steps": trace.n_steps, "lag": dict(trace.lag), "program": program,
             "spikes": [[name, list(e.shape)] for name, e in trace.spikes.items()]}
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{final.name}.tmp", dir=final.parent)
-    except OSError as error:
-        raise DataError(f"cannot write here: {error.strerror}", where=str(final), code="CANNOT_WRITE",
-                        fix="choose another folder") from None
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(stream, head=np.array(json.dumps(head)), **arrays)  # type: ignore[arg-type]
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, final)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return final
+    with atomic_file(path, DataError) as stream:
+        np.savez_compressed(stream, head=np.array(json.dumps(head)), **arrays)  # type: ignore[arg-type]
+    return Path(path)
 
 
 def load_trace(path: str | Path, program: str = "") -> Trace:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from hwsdk.errors import ProgramError
+from hwsdk.ir.files import atomic_file
 
 SCHEMA = 1
 MAX_BYTES = 8 << 30
@@ -55,7 +53,7 @@ def content_digest(body: Mapping[str, Any], arrays: Arrays) -> str:
 
 def write(path: str | Path, manifest: Manifest, arrays: Arrays) -> Path:
     """Write a .hwx file: to a temporary name beside it, then moved into place."""
-    with atomic_file(path) as handle, zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with atomic_file(path, ProgramError) as handle, zipfile.ZipFile(handle, "w", compresslevel=1) as archive:
         _add(archive, "manifest.json", manifest.model_dump_json(indent=1).encode())
         for name in sorted(arrays):
             buffer = io.BytesIO()
@@ -121,31 +119,3 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = 0o644 << 16
     archive.writestr(info, data)
-
-
-@contextmanager
-def atomic_file(path: str | Path) -> Iterator[Any]:
-    """A binary file handle under a temporary name in the same folder, moved to ``path`` only if all went well.
-
-    Raises:
-        ProgramError: the folder cannot be written.
-    """
-    final = Path(path)
-    if final.is_dir():
-        raise ProgramError("cannot write here: it is a folder", where=str(final), code="CANNOT_WRITE",
-                           fix="give the name of a file")
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{final.name}.tmp", dir=final.parent)
-    except OSError as error:
-        raise ProgramError(f"cannot write here: {error.strerror}", where=str(final), code="CANNOT_WRITE",
-                           fix="choose another folder") from None
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, final)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
