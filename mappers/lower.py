@@ -83,20 +83,29 @@ class _Bundle:
     def synapses(self, lag: dict[str, int], gain: NDArray[np.float64], dt: float) -> Synapses:
         """The projection, with the retimed delays and the target's gain in the weights."""
         shift = self.link.extra + lag[self.link.target] - lag[self.link.source]
-        columns = []
-        for delay, matrix in sorted(self.linear.parts.items()):
-            coo = matrix.tocoo()
-            keep = coo.data != 0
-            columns.append((coo.col[keep], coo.row[keep], coo.data[keep], np.full(int(keep.sum()), delay + shift)))
-        source, target, weight, ticks = (np.concatenate(c) for c in zip(*columns, strict=True))
-        order = np.lexsort((ticks, target, source))
+        source, target, weight, ticks = _columns(self.linear)
         conv = self.linear.conv
         shared = None if conv is None else SharedKernel(conv.weight.shape[1] * conv.groups, conv.kernel, conv.groups)
         return Synapses(
-            self.linear.in_shape, self.linear.out_shape, source[order].astype(np.int64),
-            target[order].astype(np.int64), weight[order] * gain.ravel()[target[order]] / dt,
-            ticks[order].astype(np.int64), shared,
+            self.linear.in_shape, self.linear.out_shape, source, target, weight * gain.ravel()[target] / dt,
+            ticks + shift, shared,
         )
+
+
+def _columns(linear: LinearMap) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """(source, target, weight, delay) of every non-zero entry, by ascending source, then target, then delay."""
+    columns = []
+    for delay, matrix in sorted(linear.parts.items()):
+        by_source = matrix.tocsc()
+        by_source.eliminate_zeros()
+        by_source.sort_indices()
+        source = np.repeat(np.arange(by_source.shape[1]), np.diff(by_source.indptr))
+        columns.append((source, by_source.indices.astype(np.int64), by_source.data, np.full(len(source), delay)))
+    if len(columns) == 1:
+        return columns[0]
+    source, target, weight, ticks = (np.concatenate(c) for c in zip(*columns, strict=True))
+    order = np.lexsort((ticks, target, source))
+    return source[order], target[order], weight[order], ticks[order]
 
 
 def _all_lags(network: Network, lag: dict[str, int]) -> dict[str, int]:
