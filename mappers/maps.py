@@ -14,8 +14,8 @@ from scipy import sparse
 from hwsdk.errors import InternalError, UnsupportedError
 from hwsdk.ir.nodes import Conv, Delay, Flatten, Linear, Node, Pool2d, Scale, Shape, Synapses, size
 
-MAX_SYNAPSES = 200_000_000
-"""More synapses than one Loihi 2 chip holds (120 M, Intel brief); beyond it a map is refused before it is built."""
+MAX_SYNAPSES = 100_000_000
+"""A map takes about 100 bytes a synapse while it is built; beyond this it is refused before memory is taken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

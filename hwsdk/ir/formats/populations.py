@@ -17,7 +17,7 @@ from hwsdk.ir.semantics import Semantics
 NEURONS: dict[str, type[Neuron]] = {c.__name__: c for c in (I, IF, LI, LIF, CubaLI, CubaLIF, Threshold)}
 DEFAULTS = {"v_reset": 0.0, "w_in": 1.0}
 TIME_FIELDS = ("tau", "tau_mem", "tau_syn")
-MAX_SPREAD = 1 << 27
+MAX_SPREAD = 1 << 25
 MAX_DELAY_TICKS = 1 << 20
 
 
