@@ -114,8 +114,8 @@ class CostReport:
         """Dynamic plus static."""
         return self.energy_dynamic + self.energy_static
 
-    def to_text(self) -> str:
-        """The report as people read it."""
+    def to_text(self, sources: bool = False) -> str:
+        """The report as people read it; with ``sources`` every constant, its origin, and whether it was measured."""
         lines = [f"cost on {self.target}: mean of {self.samples} sample(s) of {self.steps} steps",
                  f"  latency         {self.latency}",
                  f"  energy, dynamic {self.energy_dynamic}",
@@ -126,6 +126,8 @@ class CostReport:
         lines += [f"  included        {'; '.join(self.included)}", f"  omitted         {'; '.join(self.omitted)}"]
         if self.proxy:
             lines.append(f"  PROXY           {self.proxy}")
+        if sources:
+            lines += ["  constants", *(_constant_line(c) for c in self.constants)]
         return "\n".join(lines) + "\n"
 
     def to_dict(self) -> dict[str, object]:
@@ -206,6 +208,14 @@ def _static(target: Target, latency: Amount, chips: int, cores: int) -> Amount:
         return Amount(None, None, None, "J", power.missing or latency.missing)
     low, high = (power.low or 0) * (latency.low or 0), (power.high or 0) * (latency.high or 0)
     return Amount(power.value * latency.value, low, high, "J", power.missing)
+
+
+def _constant_line(constant: Mapping[str, object]) -> str:
+    """One constant with its source."""
+    value = constant["value"]
+    shown = f"{value:g} {constant['unit']}" if isinstance(value, float) else "not published"
+    how = "" if value is None else "measured; " if constant["measured"] else "not measured; "
+    return f"    {constant['name']!s:32} {shown:18} {how}{constant['source']}"
 
 
 def _constants(prices: Target, target: Target) -> tuple[dict[str, object], ...]:

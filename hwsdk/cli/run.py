@@ -201,7 +201,7 @@ def _estimate(a: argparse.Namespace) -> Answer:
         with bar("simulate", a.quiet) as say:
             trace = compiler.simulate(program, data, progress=say.step)
     report = compiler.estimate(program, trace, proxy=a.proxy)
-    return 0, report.to_dict(), report.to_text()
+    return 0, report.to_dict(), report.to_text(sources=True)
 
 
 def _verify(a: argparse.Namespace) -> Answer:
