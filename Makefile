@@ -20,6 +20,8 @@ FRAMEWORKS := .venv-frameworks
 FRAMEWORKS_BASE := $(FRAMEWORKS)/.base-torch2.13.0-nir1.0.8-snntorch1.0.0-sinabs3.1.3
 FRAMEWORKS_STAMP := $(FRAMEWORKS)/.installed
 FRAMEWORKS_LOG := build/frameworks-install.log
+LAVA := .venv-lava
+LAVA_STAMP := $(LAVA)/.installed-lava0.10.0
 
 define FIND_PYTHON
 python=""; \
@@ -54,9 +56,25 @@ test-slow: ## the same with the slow tests
 	@$(MAKE) --no-print-directory test MARK=
 
 .PHONY: test-main
-test-main: $(STAMP) ## pytest alone
+test-main: $(STAMP) lava ## pytest alone
 	@mkdir -p build
 	$(VENV)/bin/python -m pytest -m "$(MARK)" --ignore=tests/frameworks --junitxml=build/junit-main.xml
+
+# Lava exists for Python 3.10 only: on the path, in pyenv, or through uv.
+.PHONY: lava
+lava: ## the environment in which tests compare with lava-nc, if there is a Python 3.10
+	@mkdir -p build; rm -f build/no-python3.10; \
+	if [ -e $(LAVA_STAMP) ]; then exit 0; fi; \
+	python=""; for p in python3.10 $$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10*/bin/python 2>/dev/null) \
+	  $$(uv python find 3.10 2>/dev/null); do \
+	  if "$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 10))' >/dev/null 2>&1; then \
+	    python="$$p"; break; fi; done; \
+	if [ -z "$$python" ]; then touch build/no-python3.10; \
+	  echo "not compared with Lava: it needs Python 3.10, which is not on the path, in pyenv or uv"; exit 0; fi; \
+	echo "installing lava-nc into $(LAVA)/ with $$("$$python" --version)"; \
+	if "$$python" -m venv --clear $(LAVA) && $(LAVA)/bin/python -m pip install --quiet lava-nc==0.10.0 \
+	  >build/lava-install.log 2>&1; then touch $(LAVA_STAMP); exit 0; fi; \
+	rm -rf $(LAVA); echo "lava-nc cannot be installed; see build/lava-install.log"; [ "$${CI:-}" != true ]
 
 .PHONY: test-frameworks
 test-frameworks: ## the tests that need PyTorch, snnTorch, Norse and sinabs (about 1.1 GB, once)
@@ -97,7 +115,7 @@ clean: ## remove what was built, but not the environments
 
 .PHONY: distclean
 distclean: clean ## remove the environments too
-	rm -rf $(VENV) $(FRAMEWORKS)
+	rm -rf $(VENV) $(FRAMEWORKS) $(LAVA)
 
 $(STAMP): pyproject.toml
 	@$(FIND_PYTHON); echo "installing into $(VENV)/ with $$("$$python" --version)"; "$$python" -m venv $(VENV)
