@@ -128,11 +128,12 @@ class LoihiBackend:
         shape = counts["spikes"].shape
         fullest = int(np.diff(program.arrays.neuron_ptr).max(initial=0))
         across = t.message.scope == "inter-chip"
-        links = counts["chip_crossings"] if across else counts["peak_link"]
+        borders = 2 * (self.target.mesh.height.value or 1) * max(program.chips - 1, 1)
+        links = counts["chip_crossings"] / borders if across else counts["peak_link"]  # the busiest carries the mean
         terms = [
             Term("synaptic operations", counts["peak_core_synops"].astype(np.float64), t.synaptic_operation),
             Term("neuron updates", np.full(shape, float(fullest)), t.neuron_update),
-            Term("busiest link", links.astype(np.float64), t.message),
+            Term("inter-chip link" if across else "busiest link", links.astype(np.float64), t.message),
             Term("barrier", np.ones(shape), t.barrier),
         ]
         if program.chips > 1:

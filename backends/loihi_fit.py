@@ -83,9 +83,12 @@ def _after_emitter(network: Network, name: str) -> bool:
 
 def _layers_behind(network: Network, name: str) -> int:
     """Populations and Outputs that a node feeds, with nothing but Flatten between."""
-    ends = [e.target for e in network.targets(name)]
-    return sum(_layers_behind(network, n) if isinstance(network.nodes[n], Flatten)
-               else isinstance(network.nodes[n], Neuron | Output) for n in ends)
+    seen, pending = {name}, [name]
+    while pending:
+        ends = {e.target for e in network.targets(pending.pop())} - seen
+        seen |= ends
+        pending += [n for n in ends if isinstance(network.nodes[n], Flatten)]
+    return sum(isinstance(network.nodes[n], Neuron | Output) for n in seen - {name})
 
 
 def least_cores(whole: Network, target: Target) -> dict[str, int]:

@@ -122,7 +122,8 @@ def summary(program: Program) -> dict[str, Usage]:
 
 
 def verify(model: Model, target: str, data: Data, *, bits: int = 8, per_channel: bool = False, chips: int = 1,
-           calibrate: bool = False, progress: Progress | None = None, **semantics: Any) -> VerifyReport:
+           packing: str = "layer", seed: int = 0, calibrate: bool = False, progress: Progress | None = None,
+           **semantics: Any) -> VerifyReport:
     """Float reference, integer reference and chip simulator against each other on the same data.
 
     Raises:
@@ -132,7 +133,7 @@ def verify(model: Model, target: str, data: Data, *, bits: int = 8, per_channel:
 
     network = load(model, **semantics)
     stimulus = load_data(data, network)
-    options = CompileOptions(bits, per_channel, chips, data=stimulus if calibrate else None)
+    options = CompileOptions(bits, per_channel, chips, packing, seed, stimulus if calibrate else None)
     return verify_network(network, backends.get(target), stimulus, options, progress)
 
 

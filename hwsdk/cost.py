@@ -207,7 +207,7 @@ def _static(target: Target, latency: Amount, chips: int, cores: int) -> Amount:
     if power.value is None or latency.value is None:
         return Amount(None, None, None, "J", power.missing or latency.missing)
     low, high = (power.low or 0) * (latency.low or 0), (power.high or 0) * (latency.high or 0)
-    return Amount(power.value * latency.value, low, high, "J", power.missing)
+    return Amount(power.value * latency.value, low, high, "J", power.missing + latency.missing)
 
 
 def _constant_line(constant: Mapping[str, object]) -> str:

@@ -14,6 +14,8 @@ from hwsdk.ir.nodes import Shape
 from hwsdk.ir.semantics import Semantics
 
 Array = NDArray[np.float64]
+FARTHEST_START = 64.0
+"""An initial state beyond this multiple of the layer's own figures would cost more precision than early bias does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,15 @@ class Discrete:
 def _rewind(cell: DiscreteLIF, start: Warm, lag: int) -> Warm | None:
     """The state ``lag`` steps earlier, or None if there is none or it spikes on the way."""
     u, v = start.u, start.v
+    usual = np.abs(cell.bias) + np.abs(u) + np.abs(v) + np.abs(cell.v_threshold)
     for _ in range(lag):
         after = np.where(cell.decay_v == 0, u + cell.bias, v)
         if ((cell.decay_u == 0) & (u != 0)).any() or (cell.fires and spikes(cell, after).any()):
             return None
         v = np.where(cell.decay_v == 0, 0.0, (v - u - cell.bias) / np.where(cell.decay_v == 0, 1, cell.decay_v))
         u = np.where(cell.decay_u == 0, 0.0, u / np.where(cell.decay_u == 0, 1, cell.decay_u))
+        if (np.abs(v) > FARTHEST_START * usual).any() or (np.abs(u) > FARTHEST_START * usual).any():
+            return None
     return Warm(u, v)
 
 
@@ -71,6 +76,8 @@ def discretise(name: str, node: Neuron, sem: Semantics, current: Array, log: Led
         UnsupportedError: several spikes a step, or a floor under v.
     """
     _refuse(name, node, sem)
+    if isinstance(node, CubaLI | CubaLIF):
+        _refuse_decay(name, "synaptic current", _leaky(sem, node.tau_syn)[0])
     if isinstance(node, DiscreteLIF):
         return Discrete(name, replace(node, bias=node.bias + current, u_init=node.u_start, v_init=node.v_start),
                         np.ones(node.shape))
@@ -140,10 +147,7 @@ def _leaky(sem: Semantics, tau: Array) -> tuple[Array, Array]:
 def _refuse(name: str, node: Neuron, sem: Semantics) -> None:
     """What no chip neuron of this form does."""
     decay = node.decay_v if isinstance(node, DiscreteLIF) else _membrane(node, sem)[0]
-    if (decay < 0).any() or (decay > 1).any():
-        raise UnsupportedError(f"the membrane keeps {float(decay.min()):g} of itself in a step; a chip keeps 0 to 1",
-                               where=name, code="UNSTABLE_DECAY",
-                               fix="dt is larger than tau: use a smaller dt, or integrator=exponential")
+    _refuse_decay(name, "membrane", decay)
     if not is_spiking(node) or isinstance(node, DiscreteLIF | Threshold):
         return
     if sem.spikes == "multiple":
@@ -159,6 +163,14 @@ def _refuse(name: str, node: Neuron, sem: Semantics) -> None:
     if sem.reset == "subtract" and sem.reset_timing == "next_step" and (decay == 0).any():
         raise UnsupportedError("a subtraction that acts one step late on a membrane without memory", where=name,
                                code="LATE_RESET", fix="import with reset_timing=same_step")
+
+
+def _refuse_decay(name: str, what: str, decay: Array) -> None:
+    """Forward Euler with dt above tau overshoots."""
+    if (decay < 0).any() or (decay > 1).any():
+        raise UnsupportedError(f"the {what} keeps {float(decay.min()):g} of itself in a step; a chip keeps 0 to 1",
+                               where=name, code="UNSTABLE_DECAY",
+                               fix="dt is larger than tau: use a smaller dt, or integrator=exponential")
 
 
 def readout(shape: Shape) -> DiscreteLIF:

@@ -85,11 +85,19 @@ class _Bundle:
         shift = self.link.extra + lag[self.link.target] - lag[self.link.source]
         source, target, weight, ticks = _columns(self.linear)
         conv = self.linear.conv
-        shared = None if conv is None else SharedKernel(conv.weight.shape[1] * conv.groups, conv.kernel, conv.groups)
+        shared = None
+        if conv is not None and _same_in_channel(gain):
+            shared = SharedKernel(conv.weight.shape[1] * conv.groups, conv.kernel, conv.groups)
         return Synapses(
             self.linear.in_shape, self.linear.out_shape, source, target, weight * gain.ravel()[target] / dt,
             ticks + shift, shared,
         )
+
+
+def _same_in_channel(gain: NDArray[np.float64]) -> bool:
+    """True if all places of a channel have one gain; otherwise a kernel's weights differ from place to place."""
+    rows = gain.reshape(gain.shape[0], -1)
+    return bool((rows == rows[:, :1]).all())
 
 
 def _columns(linear: LinearMap) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
@@ -166,18 +174,18 @@ def _stateless_order(network: Network) -> list[str]:
 
 
 def _with_readouts(network: Network, log: LedgerWriter) -> Network:
-    """Put a neuron that never fires in front of every Output that is fed by a connection."""
+    """Put a neuron that never fires in front of every Output that is not just one population."""
     nodes, edges, added = dict(network.nodes), list(network.edges), False
     for name in network.outputs:
         feeding = network.sources(name)
-        if all(_flat_source(network, e.source) is not None for e in feeding):
+        if len(feeding) == 1 and not feeding[0].delay_ticks and _flat_source(network, feeding[0].source) is not None:
             continue
         added = True
         cell = f"{name}.readout"
         nodes[cell] = readout(network.shapes[name])
         edges = [Edge(e.source, cell, e.delay_ticks) if e.target == name else e for e in edges]
         edges.append(Edge(cell, name))
-        log.changed(name, "READOUT_ADDED", "the output is a weighted sum; a neuron that never fires reads it out")
+        log.changed(name, "READOUT_ADDED", "the output is a sum, or delayed; a neuron that never fires reads it out")
     return network.replace(nodes=nodes, edges=tuple(edges)) if added else network
 
 

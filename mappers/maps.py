@@ -179,7 +179,8 @@ def _conv_form(before: LinearMap, node: Node, parts: dict[int, sparse.csr_matrix
     if not same:
         return None
     difference = conv_matrix(whole, before.in_shape) - next(iter(parts.values()))
-    return whole if difference.nnz == 0 or abs(difference).max() < 1e-12 else None
+    tolerance = 1e-12 * np.abs(whole.weight).max(initial=0)
+    return whole if difference.nnz == 0 or abs(difference).max() <= tolerance else None
 
 
 def _is_identity(linear: LinearMap) -> bool:

@@ -7,7 +7,7 @@ where signs are mixed) with a common exponent, bias mantissa and exponent, thres
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +96,7 @@ class Quantize:
         Raises:
             UnsupportedError: bits outside 1 to 8, or a bias or threshold that no scale brings into its register.
         """
-        if not 1 <= self.bits <= 8:
+        if not isinstance(self.bits, int) or not 1 <= self.bits <= 8:
             raise UnsupportedError(f"{self.bits} weight bits; the chip stores 1 to 8", code="BAD_BITS",
                                    fix="choose bits from 1 to 8")
         log, nodes, losses = LedgerWriter(), dict(network.nodes), []
@@ -116,7 +116,7 @@ class Quantize:
         whole = {n: integer_weights(s, unit, self.bits, n) for n, s in synapses.items()}
         fixed = quantize_cell(name, cell, unit.reshape(cell.shape), network.lag.get(name, 0), log)
         nodes[name] = fixed
-        nodes.update(whole)
+        nodes.update({n: _without_zeros(s) for n, s in whole.items()})
         loss = _loss(name, cell, fixed, unit, synapses, whole, u_peak)
         log.changed(name, "QUANTISED", f"weights to {self.bits} bits (error {loss.weight_error:.2%}, "
                     f"{loss.lost_weights} became 0), threshold error {loss.threshold_error:.2%}")
@@ -124,7 +124,7 @@ class Quantize:
 
     def _channels(self, cell: DiscreteLIF) -> NDArray[np.int64]:
         """Group of each neuron that shares one scale, 0 .. groups-1, flat."""
-        if not self.per_channel or len(cell.shape) < 2:
+        if not self.per_channel or len(cell.shape) < 2 or not cell.fires:  # what is read out must stay comparable
             return np.zeros(cell.n, np.int64)
         return np.repeat(np.arange(cell.shape[0]), cell.n // cell.shape[0])
 
@@ -138,8 +138,10 @@ class Quantize:
         total = np.zeros(cell.n)
         for s in synapses.values():
             total += np.bincount(s.target, weights=np.abs(s.weight), minlength=cell.n)
-        stay = np.minimum(1 / np.maximum(1 - cell.decay_u.ravel(), 1e-12), LONGEST_STAY)
-        return np.asarray(np.maximum(total * stay, u_start)), lift
+        u_stay, v_stay = (np.minimum(1 / np.maximum(1 - x.ravel(), 1e-12), LONGEST_STAY)
+                          for x in (cell.decay_u, cell.decay_v))
+        u = np.asarray(np.maximum(total * u_stay, u_start))
+        return u, lift if cell.fires else (u + np.abs(cell.bias).ravel()) * v_stay
 
 
 def choose_unit(name: str, cell: DiscreteLIF, synapses: dict[str, Synapses], channel: NDArray[np.int64], bits: int,
@@ -171,7 +173,7 @@ def _register_bound(cell: DiscreteLIF, synapses: dict[str, Synapses], bits: int,
                     u_peak: Array) -> Array:
     """Largest unit of each neuron that no register forbids, the same within a channel, flat."""
     theta = np.abs(cell.v_threshold).ravel() * (HEADROOM if cell.fires else 0.0)
-    start = np.maximum(np.abs(cell.v_init), np.abs(cell.v_start)).ravel()
+    start = np.abs(cell.v_start).ravel()
     with np.errstate(divide="ignore", over="ignore"):
         bound = np.minimum.reduce([
             VTH_LIMIT / theta, VTH_LIMIT / start, (U_LIMIT - 64) / 64 / u_peak,
@@ -182,8 +184,8 @@ def _register_bound(cell: DiscreteLIF, synapses: dict[str, Synapses], bits: int,
         np.maximum.at(peak, s.target, np.abs(s.weight))
         with np.errstate(divide="ignore", over="ignore"):
             bound = np.minimum(bound, weight_limit(s, bits, n) * 2.0**MAX_WEIGHT_EXP / peak)
-    bound = np.clip(np.where(np.isfinite(bound), bound, 1.0), 1 / LARGEST_UNIT, LARGEST_UNIT)
-    return _smallest(bound, channel)
+    bound = _smallest(bound, channel)  # a neuron without input or bias allows any unit
+    return np.clip(np.where(np.isfinite(bound), bound, 1.0), 1 / LARGEST_UNIT, LARGEST_UNIT)
 
 
 def _filling(s: Synapses, bound: Array, wish: Array, channel: NDArray[np.int64], bits: int, name: str) -> Array:
@@ -236,6 +238,13 @@ def integer_weights(s: Synapses, unit: Array, bits: int, name: str) -> Synapses:
     step = 1 << grid_shift(bits, mode)
     mantissa = np.clip(np.round(scaled / (step << exp)) * step, -limit, limit).astype(np.int64)
     return Synapses(s.pre_shape, s.post_shape, s.source, s.target, mantissa, s.delay_ticks, s.shared, exp, bits, mode)
+
+
+def _without_zeros(s: Synapses) -> Synapses:
+    """The projection without the synapses that do nothing; the chip does not store them."""
+    keep = s.weight != 0
+    return s if keep.all() else replace(s, source=s.source[keep], target=s.target[keep], weight=s.weight[keep],
+                                        delay_ticks=s.delay_ticks[keep])
 
 
 def _weight_error(s: Synapses, whole: Synapses, unit: Array) -> float:

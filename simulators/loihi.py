@@ -162,7 +162,9 @@ def _probed(program: LoihiProgram, probes: Iterable[tuple[str, str]] | str) -> t
     """The states to record."""
     if probes == "all":
         return tuple((s.name, v) for s in program.populations for v in ("u", "v"))
-    found = tuple(p for p in probes if isinstance(p, tuple))
+    if isinstance(probes, str):
+        raise DataError(f"probes={probes!r}", code="NO_SUCH_STATE", fix='give (population, "u" or "v") pairs, or "all"')
+    found = tuple((str(name), str(variable)) for name, variable in probes)
     known = {s.name for s in program.populations}
     for name, variable in found:
         if name not in known or variable not in ("u", "v"):

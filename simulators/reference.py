@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hwsdk.errors import InternalError
+from hwsdk.errors import DataError, InternalError
 from hwsdk.ir.affine import apply_map, constant_currents, constant_input, constant_outputs
 from hwsdk.ir.data import Events, Stimulus
 from hwsdk.ir.network import Network
@@ -193,7 +193,14 @@ class _Recorder:
     def _probes(self, machine: _Machine) -> Iterable[tuple[str, str]]:
         if self.probes == "all":
             return [(n, v) for n, s in machine.steppers.items() for v in s.state]
-        return [p for p in self.probes if isinstance(p, tuple)]
+        if isinstance(self.probes, str):
+            raise DataError(f"probes={self.probes!r}", code="NO_SUCH_STATE",
+                            fix='give (population, state) pairs, or "all"')
+        for name, variable in self.probes:
+            if name not in machine.steppers or variable not in machine.steppers[name].state:
+                raise DataError(f"no state {variable!r} of {name!r}", code="NO_SUCH_STATE",
+                                fix=f"probe a state of {', '.join(machine.steppers)}")
+        return [(name, variable) for name, variable in self.probes]
 
     def trace(self) -> Trace:
         """Everything recorded."""

@@ -214,7 +214,7 @@ def _verify(a: argparse.Namespace) -> Answer:
     data = compiler.load_data(a.input, net, **_data_options(a))
     with bar("float reference", a.quiet) as say:
         report = compiler.verify(net, a.target, data, bits=a.bits, per_channel=a.per_channel, chips=a.chips,
-                                 calibrate=a.calibrate, progress=say.step)
+                                 packing=a.packing, seed=a.seed, calibrate=a.calibrate, progress=say.step)
     return 0 if report.ok else ANSWER_IS_NO, report.to_dict(), report.to_text()
 
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from hwsdk.errors import DataError
 from hwsdk.ir.nodes import Shape, size
 
+MAX_GRADED = 2**31
+"""Graded spikes of Loihi 2 have 32 bits (Intel brief)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Events:
@@ -155,6 +158,18 @@ def _span(col: NDArray[np.int64]) -> int:
     return int(col.max()) + 1 if len(col) else 1
 
 
+def _classes(labels: object) -> NDArray[np.int64]:
+    """Labels as integers.
+
+    Raises:
+        DataError: they are no whole numbers.
+    """
+    given = np.asarray(labels)
+    if given.dtype.kind not in "biuf" or (given.astype(np.float64) % 1).any():
+        raise DataError("labels that are not whole numbers", code="BAD_LABELS", fix="number the classes from 0")
+    return given.astype(np.int64)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Stimulus:
     """Input name -> Events, all of the same samples and steps; labels int64 (samples,) or None.
@@ -174,6 +189,9 @@ class Stimulus:
         if len({(e.n_samples, e.n_steps) for e in self.inputs.values()} | {(self.n_samples, self.n_steps)}) != 1:
             raise DataError("the inputs differ in samples or steps", code="RAGGED",
                             fix="give every input the same number of samples and steps")
+        if self.n_samples < 1 or self.n_steps < 1:
+            raise DataError(f"{self.n_samples} samples of {self.n_steps} steps", code="NO_DATA",
+                            fix="give at least one sample of one step")
         if self.labels is not None and len(self.labels) != self.n_samples:
             raise DataError(f"{len(self.labels)} labels for {self.n_samples} samples", code="RAGGED",
                             fix="give one label a sample")
@@ -208,6 +226,9 @@ class Stimulus:
             if whole and events.value is not None and (events.value % 1).any():
                 raise DataError("fractional input values, the chip takes spikes or integers", where=name,
                                 code="FRACTIONAL_INPUT", fix="encode the data as spikes, or scale it to integers")
+            if whole and events.value is not None and np.abs(events.value).max(initial=0) >= MAX_GRADED:
+                raise DataError(f"an input value of {np.abs(events.value).max():g}, graded spikes have 32 bits",
+                                where=name, code="VALUE_RANGE", fix="scale the data")
             if not graded and events.value is not None:
                 raise DataError(f"input values other than 1; {chip} has no graded spikes", where=name,
                                 code="GRADED_INPUT", fix="compile for loihi2, or encode the data as spikes")
@@ -236,4 +257,4 @@ class Stimulus:
             raise DataError(f"data for {sorted(named)}, the network has inputs {sorted(shapes)}", code="WRONG_INPUTS",
                             fix="give one array for each input")
         events = {n: events_from_dense(named[n], shapes[n], n) for n in shapes}
-        return Stimulus(events, None if labels is None else np.asarray(labels, np.int64))
+        return Stimulus(events, None if labels is None else _classes(labels))

@@ -87,13 +87,13 @@ def test_too_many_weights_and_the_bits_that_help():
     error = refusal(network)
     assert isinstance(error, FitError)
     assert error.proposals == (
-        "use 2 chips (--chips 2)", "use 4-bit weights (--bits 4) and check the accuracy")
+        "use 2 chips (--chips 2)", "use 6-bit weights (--bits 6) and check the accuracy")
     for proposal in error.proposals:
         hwsdk.compile(network, "loihi2", **option_in(proposal))
 
 
 def test_one_neuron_that_no_core_holds():
-    assert str(refusal(chain(linear(20_000, 2), lif(2), shape=(20_000,)))) == (
+    assert str(refusal(chain(nir.Linear(np.ones((2, 20_000))), lif(2), shape=(20_000,)))) == (
         "[DOES_NOT_FIT] n1: one neuron of n1 alone does not fit a core\n"
         "  - n1, neuron 0: needs 20,000 axons, limit 16,000 [axons_in]\n"
         "  - n1, neuron 0: needs 20,000 64-bit words, limit 16,000 [synapse_words]\n"

@@ -85,6 +85,9 @@ def settle(flat: FlatGraph, preset_name: str | None, given: Mapping[str, Any], s
         changes["dt"] = _guess_dt(flat, times, guesses, ledger)
     if preset_name is None and "reset" not in changes:
         _guess_reset(flat, guesses, ledger)
+    elif preset_name is not None:
+        ledger.assumed("", "PRESET", f"preset {preset_name} is what that framework does with this file; a module with "
+                       "other settings of reset, input or spikes exports the same file (load the module itself)")
     semantics = base.with_(**changes)
     factor = _tau_factor(times, semantics, preset_name, guesses, ledger)
     if strict and guesses:
