@@ -115,6 +115,7 @@ class Quantize:
         unit = choose_unit(name, cell, synapses, self._channels(cell), self.bits, u_peak, v_peak)
         whole = {n: integer_weights(s, unit, self.bits, n) for n, s in synapses.items()}
         fixed = quantize_cell(name, cell, unit.reshape(cell.shape), network.lag.get(name, 0), log)
+        _refuse_if_all_lost(name, synapses, whole, self.bits)
         nodes[name] = fixed
         nodes.update({n: _without_zeros(s) for n, s in whole.items()})
         loss = _loss(name, cell, fixed, unit, synapses, whole, u_peak)
@@ -238,6 +239,19 @@ def integer_weights(s: Synapses, unit: Array, bits: int, name: str) -> Synapses:
     step = 1 << grid_shift(bits, mode)
     mantissa = np.clip(np.round(scaled / (step << exp)) * step, -limit, limit).astype(np.int64)
     return Synapses(s.pre_shape, s.post_shape, s.source, s.target, mantissa, s.delay_ticks, s.shared, exp, bits, mode)
+
+
+def _refuse_if_all_lost(name: str, synapses: dict[str, Synapses], whole: dict[str, Synapses], bits: int) -> None:
+    """A layer without weights computes nothing.
+
+    Raises:
+        UnsupportedError: WEIGHTS_LOST.
+    """
+    before = sum(int(np.count_nonzero(s.weight)) for s in synapses.values())
+    if before and not any(s.weight.any() for s in whole.values()):
+        raise UnsupportedError(f"all {before} weights become 0 at {bits} bits: beside the largest sum of inputs, which "
+                               "u must hold, each is too small", where=name, code="WEIGHTS_LOST",
+                               fix="give calibration data, which show the real range, or use more bits")
 
 
 def _without_zeros(s: Synapses) -> Synapses:

@@ -15,7 +15,7 @@ from hwsdk.ir.network import Network
 
 MAGNITUDES = (1e-300, 1e-30, 1e-6, 1e6, 1e17, 1e30, 1e300)
 REFUSALS = {"VALUE_RANGE", "THRESHOLD_RANGE", "UNSTABLE_DECAY", "LATE_RESET", "BIAS_DIVERGES", "BIAS_RANGE",
-            "LOOP_TOO_SHORT"}
+            "LOOP_TOO_SHORT", "WEIGHTS_LOST"}
 
 
 def stretched(network: Network, seed: int) -> Network:

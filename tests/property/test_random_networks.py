@@ -59,7 +59,7 @@ def test_chip_equals_integer_reference(seed, target_name, bits, per_channel, pac
         whole, _ = Quantize(bits=bits, per_channel=per_channel)(lowered)
         program = map_network(whole, target, MapOptions(packing=packing, seed=seed % 7))
     except UnsupportedError as error:
-        assert error.code in {"RESET_KIND", "BAD_BITS", "THRESHOLD_RANGE"}, error
+        assert error.code in {"RESET_KIND", "BAD_BITS", "THRESHOLD_RANGE", "WEIGHTS_LOST"}, error
         return
     except FitError as error:
         assert {v.rule for v in error.violations} <= {"groups", "cores"}, error

@@ -108,6 +108,13 @@ def test_weights_that_became_zero_are_not_stored():
     assert program.n_synapses == 1
 
 
+def test_a_layer_that_would_lose_all_its_weights_is_refused():
+    network = (NetworkBuilder("l").input("in", 20_000).population("p", neuron(IF, 2, v_threshold=1.0))
+               .connect("in", "p", weight=np.ones((2, 20_000))).output("out", "p").build(Semantics()))
+    with pytest.raises(UnsupportedError, match=r"^\[WEIGHTS_LOST\] p: all 40000 weights become 0 at 4 bits"):
+        Quantize(bits=4)(Lower()(network))
+
+
 @pytest.mark.parametrize("data", [np.zeros((0, 5, 6)), np.zeros((1, 0, 6))])
 def test_no_samples_or_no_steps_are_refused(data):
     with pytest.raises(DataError, match=r"^\[NO_DATA\]"):
