@@ -32,7 +32,7 @@ FILES: dict[str, tuple[int, int, int, set[str], bool]] = {
     "nir_paper/legacy/scnn_mnist_2023-10-16.nir": (8970, 39890, 24, set(), True),
     "nir_paper/legacy/scnn_mnist_2023-10-18_bad_flatten.nir": (8970, 39890, 25, {"FLATTEN_AXES"}, False),
     "nir_paper/legacy/scnn_mnist_batches_no_input_shape.nir": (
-        8970, 39890, 35, {"BATCH_AXIS", "INPUT_SHAPE", "FLATTEN_AXES"}, False),
+        8970, 39890, 36, {"BATCH_AXIS", "INPUT_SHAPE", "FLATTEN_AXES", "FLATTEN_TYPE"}, False),
     "nir_paper/lif_norse.nir": (1, 2, 9, set(), True),
     "other/snntorch_tests_lif.nir": (1, 2, 9, set(), True),
 }

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
+
 from hwsdk.errors import ModelError
 from hwsdk.ir.formats.raw import MAX_DEPTH, MAX_NODES, RawGraph, RawNode
 from hwsdk.ir.graph import natural_key
@@ -133,6 +135,9 @@ def _join(name: str, edges: list[Pair], flat: FlatGraph, ledger: LedgerWriter) -
     ledger.changed(name, "SUBGRAPH_INLINED", f"the nested graph was inlined as {name}.*"
                    + (f"; joined through {', '.join(gone)}" if gone else ""))
     for port in gone:
+        stored = np.asarray(flat.nodes[port].fields.get("shape", ())).tolist()
+        ledger.read(port, "INNER_PORT", f"{flat.nodes[port].type} of a nested graph, shape {stored}; what arrives "
+                    "decides")
         rest = _remove(port, rest, flat)
     return rest
 

@@ -141,7 +141,10 @@ def flatten(fields: FieldReader, arriving: Shape, wanted: tuple[Shape, ...], led
     """
     start = fields.whole("start_dim")[0] if fields.has("start_dim") else 1
     end = fields.whole("end_dim")[0] if fields.has("end_dim") else -1
-    fields.used.add("input_type")
+    missing = [f for f in ("start_dim", "end_dim") if not fields.has(f)]
+    if missing:
+        ledger.assumed(fields.name, "FLATTEN_DEFAULT", f"{', '.join(missing)} not stored; NIR's defaults are 1 and -1")
+    _note_input_type(fields, arriving, ledger)
     readings = (Flatten(start, end), Flatten(start - (start > 0), end - (end > 0)), Flatten(0, -1))
     fitting = [(r, s) for r in readings if (s := _try(r, arriving)) is not None]
     settled = [r for r, s in fitting if s in wanted] or [r for r, _ in fitting]
@@ -153,6 +156,15 @@ def flatten(fields: FieldReader, arriving: Shape, wanted: tuple[Shape, ...], led
         ledger.changed(fields.name, "FLATTEN_AXES", f"axes {start}..{end} are stored, {arriving} arrives; read as "
                        f"{chosen.start_dim}..{chosen.end_dim}, without a batch axis")
     return chosen
+
+
+def _note_input_type(fields: FieldReader, arriving: Shape, ledger: LedgerWriter) -> None:
+    """A stored input_type that is not what arrives is not used, and said."""
+    fields.used.add("input_type")
+    stored = np.asarray(fields.node.fields.get("input_type", ())).tolist()
+    if stored and stored != list(arriving):
+        ledger.changed(fields.name, "FLATTEN_TYPE", f"input_type {stored} is stored, {arriving} arrives; the latter "
+                       "was used")
 
 
 def _try(node: Flatten, shape: Shape) -> Shape | None:
