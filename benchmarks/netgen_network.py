@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsdk.ir.data import Stimulus
+from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.network import Edge, Network
-from hwsdk.ir.neurons import FixedLIF
 from hwsdk.ir.nodes import Synapses
 from hwsdk.ir.semantics import Semantics
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.mapping import Placement, Slice
 from hwsdk.ir.network import Network
-from hwsdk.ir.neurons import FixedLIF
 from hwsdk.ir.nodes import Synapses, size
 from hwsdk.programs.loihi import RESETS, LoihiArrays, Source
 

@@ -8,8 +8,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.network import Network
-from hwsdk.ir.neurons import FixedLIF
 from hwsdk.ir.nodes import Synapses
 from hwsdk.mappers.loihi_kernels import count_axons, longest_run
 from hwsdk.targets import Target

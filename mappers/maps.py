@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from hwsdk.errors import InternalError, UnsupportedError
-from hwsdk.ir.nodes import Conv, Delay, Flatten, Linear, Node, Pool2d, Scale, Shape, Synapses, size
+from hwsdk.ir.expand import explicit, meeting_positions
+from hwsdk.ir.nodes import Conv, ConvSynapses, Delay, Flatten, Linear, Node, Pool2d, Scale, Shape, Synapses, size
 
 MAX_SYNAPSES = 100_000_000
 """A map takes about 100 bytes a synapse while it is built; beyond this it is refused before memory is taken."""
@@ -104,6 +105,11 @@ def _synapses(node: Synapses, in_shape: Shape) -> LinearMap:
 
 
 @node_map.register
+def _conv_synapses(node: ConvSynapses, in_shape: Shape) -> LinearMap:
+    return node_map(explicit(node), in_shape)
+
+
+@node_map.register
 def _conv(node: Conv, in_shape: Shape) -> LinearMap:
     return LinearMap({0: conv_matrix(node, in_shape)}, in_shape, node.out_shape(in_shape))
 
@@ -130,7 +136,7 @@ def conv_matrix(node: Conv, in_shape: Shape) -> sparse.csr_matrix:
     channel = group_of[:, None] * group_in + np.arange(group_in)[None, :]
     rows, cols, values = [], [], []
     for offset in product(*map(range, node.kernel)):
-        here, there = _meeting_positions(node, offset, in_shape[1:], out_shape[1:])
+        here, there = meeting_positions(node, offset, in_shape[1:], out_shape[1:])
         weight = node.weight[_all_channels(offset)]
         keep = weight != 0
         out_channel = np.broadcast_to(np.arange(c_out)[:, None], keep.shape)[keep]
@@ -144,19 +150,6 @@ def conv_matrix(node: Conv, in_shape: Shape) -> sparse.csr_matrix:
 def _all_channels(at: tuple[int, ...] | tuple[slice, ...]) -> tuple[int | slice, ...]:
     """The index of some kernel positions for every output and input channel."""
     return (slice(None), slice(None), *at)
-
-
-def _meeting_positions(node: Conv, offset: tuple[int, ...], n_in: Shape, n_out: Shape,
-                       ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Flat (output, input) positions that one kernel offset joins, without those in the padding."""
-    here, there = np.zeros(1, np.int64), np.zeros(1, np.int64)
-    for o, s, (lo, _), d, n, m in zip(offset, node.stride, node.padding, node.dilation, n_in, n_out, strict=True):
-        out = np.arange(m)
-        pos = out * s + o * d - lo
-        inside = (pos >= 0) & (pos < n)
-        here = (here[:, None] * m + out[inside][None, :]).ravel()
-        there = (there[:, None] * n + pos[inside][None, :]).ravel()
-    return here, there
 
 
 def _conv_form(before: LinearMap, node: Node, parts: dict[int, sparse.csr_matrix]) -> Conv | None:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsdk.errors import UnsupportedError
+from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.ledger import LedgerWriter
 from hwsdk.ir.network import Network
-from hwsdk.ir.neurons import DiscreteLIF, FixedLIF
+from hwsdk.ir.neurons import DiscreteLIF
 from hwsdk.ir.nodes import Node, Synapses
 from hwsdk.ir.trace import Trace
 from hwsdk.mappers.quantize_neuron import U_LIMIT, quantize_cell

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsdk.errors import UnsupportedError
+from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.ledger import LedgerWriter
-from hwsdk.ir.neurons import DiscreteLIF, FixedLIF
+from hwsdk.ir.neurons import DiscreteLIF
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from hwsdk.errors import UnsupportedError
+from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.network import Network
-from hwsdk.ir.neurons import FixedLIF
 from hwsdk.ir.nodes import Synapses
 from hwsdk.targets import Target
 

@@ -14,10 +14,13 @@ from scipy import sparse
 from hwsdk.errors import DataError, InternalError
 from hwsdk.ir.affine import apply_map, constant_currents, constant_input, constant_outputs
 from hwsdk.ir.data import Events, Stimulus
+from hwsdk.ir.expand import explicit
+from hwsdk.ir.fixed import FixedNeuron
 from hwsdk.ir.network import Network
-from hwsdk.ir.neurons import CubaLI, CubaLIF, FixedLIF, Neuron, is_spiking
-from hwsdk.ir.nodes import Delay, Input, Node, Output, Synapses, size
+from hwsdk.ir.neurons import CubaLI, CubaLIF, Neuron, is_spiking
+from hwsdk.ir.nodes import ConvSynapses, Delay, Input, Node, Output, Synapses, size
 from hwsdk.ir.trace import Trace
+from hwsdk.simulators import reference_fixed as reference_fixed  # registers the integer neurons
 from hwsdk.simulators.reference_neurons import Stepper, stepper
 
 Array = NDArray[Any]
@@ -55,7 +58,7 @@ class _Machine:
 
     def __init__(self, network: Network, samples: int) -> None:
         self.network, self.samples = network, samples
-        fixed = any(isinstance(p, FixedLIF) for p in network.populations.values())
+        fixed = any(isinstance(p, FixedNeuron) for p in network.populations.values())
         self.dtype = np.dtype(np.int64) if fixed else np.dtype(network.semantics.precision)
         membrane = constant_currents(network) if network.semantics.bias_path == "membrane" else {}
         self.membrane = {n: c.astype(self.dtype) for n, c in membrane.items()
@@ -68,7 +71,7 @@ class _Machine:
         self.past: deque[dict[str, Array]] = deque(maxlen=max(depth, 1))
         self.before = constant_outputs(network)
         self.lines = {n: _DelayLine(node, constant_input(network, n, self.before).astype(self.dtype))
-                      for n, node in network.of(Delay, Synapses).items() if isinstance(node, Delay | Synapses)}
+                      for n, node in network.of(Delay, Synapses, ConvSynapses).items()}
 
     def step(self, inputs: dict[str, Array]) -> None:
         """Compute every node's output of this step."""
@@ -95,7 +98,9 @@ class _Machine:
     def _gather(self, name: str) -> Array:
         """The sum of what arrives at a node in this step."""
         edges = self.incoming[name]
-        total = self._zeros(edges[0].source) if edges else self._zeros(name)
+        node = self.network.nodes[name]
+        unfed = node.in_shape if isinstance(node, Neuron) else self.network.shapes[name]
+        total = self._zeros(edges[0].source) if edges else np.zeros((self.samples, *unfed), self.dtype)
         for e in edges:
             if e.delay_ticks == 0:
                 total = total + self._pulse(e.source, self.out[e.source])
@@ -120,7 +125,10 @@ class _Machine:
 class _DelayLine:
     """The past inputs of a Delay or a Synapses node."""
 
-    def __init__(self, node: Delay | Synapses, before: Array) -> None:
+    def __init__(self, node: Node, before: Array) -> None:
+        node = explicit(node) if isinstance(node, ConvSynapses) else node
+        if not isinstance(node, Delay | Synapses):
+            raise InternalError(f"{type(node).__name__} keeps no past")
         self.node, self.before = node, before
         ticks = node.ticks if isinstance(node, Delay) else node.delay_ticks
         self.needs_now = bool(ticks.size) and bool((ticks == 0).any())

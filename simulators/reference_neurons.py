@@ -11,23 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsdk.errors import InternalError
-from hwsdk.ir.neurons import (
-    IF,
-    LI,
-    LIF,
-    CubaLI,
-    CubaLIF,
-    DiscreteLIF,
-    FixedLIF,
-    I,
-    Neuron,
-    Threshold,
-)
+from hwsdk.ir.neurons import IF, LI, LIF, CubaLI, CubaLIF, DiscreteLIF, I, Neuron, Threshold
 from hwsdk.ir.semantics import Semantics
 
 Array = NDArray[Any]
 State = dict[str, Array]
-U_WRAP, V_MAX = 1 << 23, (1 << 23) - 1
 
 
 @dataclass(slots=True)
@@ -183,27 +171,5 @@ def _discrete(node: DiscreteLIF, sem: Semantics, samples: int, membrane: Array |
         z = v >= node.v_threshold if node.comparison == ">=" else v > node.v_threshold
         state["v"] = np.where(z, 0.0 if node.reset == "value" else v - node.reset_by, v)
         return z.astype(np.float64)
-
-    return Stepper(state, step)
-
-
-def tz(x: Array, bits: int) -> Array:
-    """x / 2^bits, rounded toward zero."""
-    return np.asarray(np.sign(x) * (np.abs(x) >> bits))
-
-
-@stepper.register
-def _fixed(node: FixedLIF, sem: Semantics, samples: int, membrane: Array | None) -> Stepper:
-    state: State = {"u": np.repeat(node.u_init[None], samples, 0), "v": np.repeat(node.v_init[None], samples, 0)}
-    bias, theta = node.bias, node.vth << 6
-
-    def step(x: Array) -> Array:
-        u = tz(state["u"] * (4096 - (node.du + 1)), 12) + (x.astype(np.int64) << 6)
-        u = np.where(u > U_WRAP, u - 2 * U_WRAP, np.where(u <= -U_WRAP, u + 2 * U_WRAP, u))
-        v = np.clip(tz(state["v"] * (4096 - node.dv), 12) + u + bias, -V_MAX, V_MAX)
-        z = v > theta if node.fires else np.zeros(v.shape, bool)
-        state["u"] = u
-        state["v"] = np.where(z, 0 if node.reset == "value" else v - node.reset_by, v)
-        return z.astype(np.int64) if node.fires else state["v"]
 
     return Stepper(state, step)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsdk.errors import InternalError
+from hwsdk.ir.expand import explicit
 from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import Neuron
-from hwsdk.ir.nodes import Conv, Delay, Flatten, Input, Linear, Node, Output, Pool2d, Scale, Synapses
+from hwsdk.ir.nodes import Conv, ConvSynapses, Delay, Flatten, Input, Linear, Node, Output, Pool2d, Scale, Synapses
 
 Array = NDArray[Any]
 
@@ -78,7 +79,7 @@ def _strided(offset: tuple[int, ...], dilation: tuple[int, ...], stride: tuple[i
 
 def constant_currents(network: Network) -> dict[str, NDArray[np.float64]]:
     """Population -> the current (*shape) that reaches it for ever when nothing spikes: what the biases add up to."""
-    return {n: np.asarray(np.broadcast_to(constant_input(network, n, outputs)[0], p.shape), np.float64)
+    return {n: np.asarray(np.broadcast_to(constant_input(network, n, outputs)[0], p.in_shape), np.float64)
             for outputs in [constant_outputs(network)] for n, p in network.populations.items()}
 
 
@@ -109,7 +110,8 @@ def _constant_response(node: Node, x: Array) -> Array:
     """What a stateless node puts out for ever for a constant input; Synapses have no bias to add."""
     if isinstance(node, Delay | Output):
         return x
-    if isinstance(node, Synapses):
+    if isinstance(node, Synapses | ConvSynapses):
+        node = explicit(node)
         flat = np.zeros(int(np.prod(node.post_shape)))
         np.add.at(flat, node.target, node.weight * np.broadcast_to(x, (1, *node.pre_shape)).ravel()[node.source])
         return flat.reshape(1, *node.post_shape)

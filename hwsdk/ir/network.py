@@ -12,9 +12,10 @@ import numpy as np
 
 from hwsdk.errors import ModelError
 from hwsdk.ir import graph
+from hwsdk.ir.fixed import FixedNeuron
 from hwsdk.ir.ledger import Ledger
-from hwsdk.ir.neurons import DiscreteLIF, FixedLIF, Neuron
-from hwsdk.ir.nodes import Delay, Input, Node, Output, Shape, Synapses
+from hwsdk.ir.neurons import DiscreteLIF, Neuron
+from hwsdk.ir.nodes import ConvSynapses, Delay, Input, Node, Output, Shape, Synapses
 from hwsdk.ir.semantics import Semantics
 
 
@@ -84,14 +85,14 @@ class Network:
 
     @property
     def is_integer(self) -> bool:
-        """True for a network that a chip can run bit by bit: FixedLIF populations joined by Synapses only."""
-        kinds = (Input, Output, FixedLIF, Synapses)
+        """True for a network that a chip can run bit by bit: integer populations joined by synapses only."""
+        kinds = (Input, Output, FixedNeuron, Synapses, ConvSynapses)
         return bool(self.populations) and all(isinstance(n, kinds) for n in self.nodes.values())
 
     @property
     def is_discrete(self) -> bool:
-        """True after lowering: DiscreteLIF or FixedLIF populations joined by Synapses only."""
-        kinds = (Input, Output, DiscreteLIF, FixedLIF, Synapses)
+        """True after lowering: DiscreteLIF or integer populations joined by synapses only."""
+        kinds = (Input, Output, DiscreteLIF, FixedNeuron, Synapses, ConvSynapses)
         return bool(self.populations) and all(isinstance(n, kinds) for n in self.nodes.values())
 
     def sources(self, name: str) -> tuple[Edge, ...]:
@@ -176,6 +177,8 @@ def _always_delays(node: Node) -> bool:
     """True for a node whose output never depends on this step's input."""
     if isinstance(node, Delay):
         return bool(node.ticks.size) and bool((node.ticks > 0).all())
+    if isinstance(node, ConvSynapses):
+        return node.delay_ticks > 0
     return isinstance(node, Synapses) and bool((node.delay_ticks > 0).all())
 
 
@@ -186,7 +189,7 @@ def _infer_shapes(nodes: Mapping[str, Node], edges: tuple[Edge, ...], order: tup
         node = nodes[name]
         if isinstance(node, Input | Output | Neuron):
             shapes[name] = node.shape
-        elif isinstance(node, Synapses):
+        elif isinstance(node, Synapses | ConvSynapses):
             shapes[name] = node.post_shape
         elif isinstance(node, Delay):
             shapes[name] = tuple(node.ticks.shape)
@@ -204,7 +207,7 @@ def _infer_shapes(nodes: Mapping[str, Node], edges: tuple[Edge, ...], order: tup
 
 def _shape_order(nodes: Mapping[str, Node], edges: tuple[Edge, ...]) -> tuple[str, ...]:
     """Nodes so that the input shape of each stateless node is known before it."""
-    fixed = (Input, Output, Neuron, Synapses, Delay)
+    fixed = (Input, Output, Neuron, Synapses, ConvSynapses, Delay)
     pairs = [(e.source, e.target) for e in edges if not isinstance(nodes[e.source], fixed)]
     order, loop = graph.topological_order(sorted(nodes, key=graph.natural_key), pairs)
     if loop:

@@ -20,10 +20,18 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neuron(Node):
-    """Base of all populations. ``spiking`` is False where the membrane itself is the output."""
+    """Base of all populations. ``spiking`` is False where the membrane itself is the output; ``graded`` is True where
+    a spike carries a value.
+    """
 
     stateful: ClassVar[bool] = True
     spiking: ClassVar[bool] = True
+    graded: ClassVar[bool] = False
+
+    @property
+    def in_shape(self) -> Shape:
+        """The shape of its input: that of the population, unless a neuron has several inputs."""
+        return self.shape
 
     @property
     def shape(self) -> Shape:
@@ -41,10 +49,10 @@ class Neuron(Node):
 
     def out_shape(self, in_shape: Shape) -> Shape:
         """Unchanged; the input must have the population's shape."""
-        if in_shape != self.shape:
-            raise ModelError(f"the population has shape {self.shape}, its input is {in_shape}", code="SHAPE_MISMATCH",
+        if in_shape != self.in_shape:
+            raise ModelError(f"the population takes {self.in_shape}, its input is {in_shape}", code="SHAPE_MISMATCH",
                              fix="check the layer before it")
-        return in_shape
+        return self.shape
 
     def parameters(self) -> int:
         """All array parameters."""
@@ -145,36 +153,6 @@ class DiscreteLIF(Neuron):
     reset: str = "value"
     comparison: str = ">"
     fires: bool = True
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FixedLIF(Neuron):
-    """The Loihi integer neuron: lava-nc 0.10.0 PyLifModelBitAcc (lava/proc/lif/models.py), tz(x, k) = toward zero.
-
-    u' = tz(u (4096 - du - 1), 12) + (a << 6), wrapped once into (-2^23, 2^23];
-    v' = tz(v (4096 - dv), 12) + u + bias, clipped to +-(2^23 - 1); spike when v > vth << 6, then v = 0
-    ("value") or v - reset_by ("subtract"). bias = bias_mant << bias_exp. All int64 arrays of the full shape.
-    ``fires`` False: never spikes, v is read out. scale (float, full shape): v_int = scale * v of the float network.
-    """
-
-    du: IntArray
-    dv: IntArray
-    vth: IntArray
-    bias_mant: IntArray
-    bias_exp: IntArray
-    reset_by: IntArray
-    u_init: IntArray
-    v_init: IntArray
-    scale: FloatArray
-    v_offset: FloatArray
-    reset: str = "value"
-    fires: bool = True
-
-    @property
-    def bias(self) -> IntArray:
-        """bias_mant << bias_exp (arithmetic right shift for a negative exponent)."""
-        left = self.bias_mant << np.maximum(self.bias_exp, 0)
-        return np.asarray(np.where(self.bias_exp >= 0, left, self.bias_mant >> np.maximum(-self.bias_exp, 0)))
 
 
 def is_spiking(node: Neuron) -> bool:

@@ -230,6 +230,50 @@ class Synapses(Node):
         return int(self.weight.size)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ConvSynapses(Node):
+    """A convolution (cross-correlation, as Conv) of spikes whose kernel a chip stores once.
+
+    weight (C_out, C_in/groups, *kernel), integer in integer networks. conv_shape: (C_out, *spatial') before a possible
+    Flatten to post_shape. delay_ticks: of every synapse. weight_exp, weight_bits, sign_mode: as in Synapses.
+    ``hwsdk.ir.expand.explicit`` writes it out as Synapses.
+    """
+
+    pre_shape: Shape
+    post_shape: Shape
+    conv_shape: Shape
+    weight: NDArray[Any]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+    delay_ticks: int = 1
+    weight_exp: int = 0
+    weight_bits: int = 8
+    sign_mode: str = "mixed"
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Kernel size, one number an axis."""
+        return tuple(self.weight.shape[2:])
+
+    @property
+    def shared(self) -> SharedKernel:
+        """What of the kernel decides its memory."""
+        return SharedKernel(self.weight.shape[1] * self.groups, self.kernel, self.groups)
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """pre_shape -> post_shape."""
+        if in_shape != self.pre_shape:
+            raise ModelError(f"the synapses leave {self.pre_shape}, their input is {in_shape}", code="SHAPE_MISMATCH",
+                             fix="check the population that they leave")
+        return self.post_shape
+
+    def parameters(self) -> int:
+        """The weights of the kernel."""
+        return int(self.weight.size)
+
+
 def _require_positive(spatial: Shape, in_shape: Shape) -> None:
     """Refuse a window larger than its input."""
     if min(spatial) < 1:

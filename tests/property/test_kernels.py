@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from hwsdk.errors import OverflowInStrictMode, ProgramError
 from hwsdk.ir.data import Stimulus, events_from_dense
+from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.mapping import Place, Placement, Slice
 from hwsdk.ir.network import Edge, Network
-from hwsdk.ir.neurons import FixedLIF
 from hwsdk.ir.nodes import Input, Synapses
 from hwsdk.ir.semantics import Semantics
 from hwsdk.mappers import loihi_emit as emit

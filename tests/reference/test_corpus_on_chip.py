@@ -132,8 +132,8 @@ def test_lava_fixed_point_trace_is_reproduced(corpus):
     dv = int(dt/tau 4095) = 163, du = 4095, vth = int(0.1 * 131071) >> 9 = 25, w = int(256 dt/tau) = 10
     (NIR: paper/nir_to_lava.py); the trace holds v after the reset.
     """
+    from hwsdk.ir.fixed import FixedLIF
     from hwsdk.ir.network import Edge, Network
-    from hwsdk.ir.neurons import FixedLIF
     from hwsdk.ir.nodes import Input, Output, Synapses
     from hwsdk.ir.semantics import Semantics
 

@@ -13,8 +13,8 @@ import pytest
 
 import hwsdk
 from hwsdk.ir.data import Stimulus
+from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.network import Edge, Network
-from hwsdk.ir.neurons import FixedLIF
 from hwsdk.ir.nodes import Input, Output, Synapses
 from hwsdk.ir.semantics import Semantics
 from hwsdk.simulators import reference

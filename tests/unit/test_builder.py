@@ -12,7 +12,8 @@ from scipy import sparse
 from hwsdk.errors import ModelError
 from hwsdk.ir.build import NetworkBuilder, neuron
 from hwsdk.ir.data import Stimulus
-from hwsdk.ir.neurons import IF, LIF, CubaLIF, DiscreteLIF, FixedLIF
+from hwsdk.ir.fixed import FixedLIF
+from hwsdk.ir.neurons import IF, LIF, CubaLIF, DiscreteLIF
 from hwsdk.ir.nodes import Flatten, Synapses
 from hwsdk.ir.semantics import Semantics
 from hwsdk.simulators import reference

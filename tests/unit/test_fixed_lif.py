@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwsdk.ir.neurons import FixedLIF
+from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.semantics import Semantics
 from hwsdk.simulators import kernels
-from hwsdk.simulators.reference_neurons import stepper, tz
+from hwsdk.simulators.reference_fixed import tz
+from hwsdk.simulators.reference_neurons import stepper
 
 NEVER = (1 << 17) - 1
 

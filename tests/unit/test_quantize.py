@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hwsdk.errors import UnsupportedError
+from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.network import Edge, Network
-from hwsdk.ir.neurons import IF, LIF, CubaLIF, FixedLIF, Threshold
+from hwsdk.ir.neurons import IF, LIF, CubaLIF, Threshold
 from hwsdk.ir.nodes import Conv, Input, Linear, Output, Synapses
 from hwsdk.ir.semantics import Semantics
 from hwsdk.mappers.lower import Lower
