@@ -379,22 +379,28 @@ def loihi_block(t0: int, t1: int, cells: Any, wires: Any, mesh: Any, feed: Any, 
     return t, written, 0, 0, 0
 
 
-@njit(cache=True, nogil=True)
-def unpack_synapses(sender: Any, first: Any, start: Any, target: Any, weight: Any, exponent: Any, delay: Any, at: Any,
-                    to: Any, amount: Any, ticks: Any) -> None:
+def unpack_synapses(sender: Any, first: Any, a: Any, at: Any, to: Any, amount: Any, ticks: Any) -> None:
     """Sort synapses by sender, stably: a counting sort of whole axons.
 
     Args:
-        sender, first: sender and first neuron of the core of each axon. start (axons+1): its synapses.
-        target, weight, exponent, delay: of each synapse. at (senders): where each sender's synapses begin; used up.
-        to, amount, ticks: the result; ticks may be empty.
+        sender, first: sender and first neuron of the core of each axon. a: the program's arrays.
+        at (senders): where each sender's synapses begin; used up. to, amount, ticks: the result; ticks may be empty.
     """
+    _unpack(sender, first, a.segment_ptr, a.segment_row, a.segment_base, a.row_ptr, a.row_exponent, a.target, a.weight,
+            a.delay, at, to, amount, ticks)
+
+
+@njit(cache=True, nogil=True)
+def _unpack(sender: Any, first: Any, segment_ptr: Any, row: Any, base: Any, row_ptr: Any, exponent: Any, target: Any,
+            weight: Any, delay: Any, at: Any, to: Any, amount: Any, ticks: Any) -> None:
+    """The loop of unpack_synapses."""
     for a in range(len(sender)):
         k = at[sender[a]]
-        for s in range(start[a], start[a + 1]):
-            to[k] = first[a] + target[s]
-            amount[k] = np.int64(weight[s]) << exponent[s]
-            if len(ticks):
-                ticks[k] = delay[s]
-            k += 1
+        for g in range(segment_ptr[a], segment_ptr[a + 1]):
+            for s in range(row_ptr[row[g]], row_ptr[row[g] + 1]):
+                to[k] = first[a] + base[g] + target[s]
+                amount[k] = np.int64(weight[s]) << exponent[row[g]]
+                if len(ticks):
+                    ticks[k] = delay[s]
+                k += 1
         at[sender[a]] = k

@@ -72,16 +72,15 @@ def _rank(program: LoihiProgram) -> IntArray:
 def _wires(program: LoihiProgram, sender: NDArray[np.int32], n_inputs: int, n_senders: int) -> kernels.Wires:
     """All synapses, by sender."""
     a = program.arrays
-    lengths = np.bincount(sender, weights=np.diff(a.synapse_ptr), minlength=n_senders)
+    lengths = np.bincount(sender, weights=axon_synapses(a), minlength=n_senders)
     ptr = np.r_[0, np.cumsum(lengths.astype(np.int64))]
-    largest = int(np.abs(a.weight.astype(np.int32)).max(initial=0)) << int(a.exponent.max(initial=0))
+    largest = int(np.abs(a.weight.astype(np.int32)).max(initial=0)) << int(a.row_exponent.max(initial=0))
     n = program.n_synapses
     target = np.empty(n, np.uint32)
     weight: kernels.Ints = np.empty(n, np.int16) if largest <= 1 << 15 else np.empty(n, np.int32)
     delay = np.empty(n if a.delay.max(initial=1) > 1 else 0, np.uint8)
     first = np.repeat(a.neuron_ptr[:-1], np.diff(a.axon_ptr))
-    kernels.unpack_synapses(sender, first, a.synapse_ptr, a.target, a.weight, a.exponent, a.delay, ptr[:-1].copy(),
-                            target, weight, delay)
+    kernels.unpack_synapses(sender, first, a, ptr[:-1].copy(), target, weight, delay)
     return kernels.Wires(n_inputs, ptr.astype(np.uint64), target, weight, delay)
 
 
@@ -96,24 +95,52 @@ def _reach(wires: kernels.Wires, start: int, stop: int, n: int) -> int:
 
 def _check_pointers(program: LoihiProgram) -> None:
     """A program from elsewhere may be broken; say so before the kernel reads past an array."""
-    a = program.arrays
-    n_sources = sum(s.n for s in (*program.inputs, *program.populations))
-    ends = ((a.neuron_ptr, a.source_id), (a.axon_ptr, a.axon_source), (a.synapse_ptr, a.target),
-            (a.out_ptr, a.out_core))
-    good = all(len(p) and p[0] == 0 and p[-1] == len(x) and bool((p[1:] >= p[:-1]).all()) for p, x in ends)
-    good = good and len(a.neuron_ptr) == len(a.axon_ptr) == program.n_cores + 1 and len(a.out_ptr) == n_sources + 1
-    good = good and len(a.synapse_ptr) == len(a.axon_source) + 1
-    good = good and bool((a.synapse_ptr[1:] > a.synapse_ptr[:-1]).all())
-    good = good and len(a.target) == len(a.weight) == len(a.exponent) == len(a.delay)
-    good = good and all(len(x) == len(a.source_id) for x in (a.du, a.dv, a.vth, a.bias, a.u_init, a.v_init, a.reset,
-                                                           a.reset_by, a.fires))
-    good = good and np.array_equal(np.sort(a.source_id), np.arange(n_sources - len(a.source_id), n_sources))
-    good = good and all(_within(x, n) for x, n in ((a.axon_source, n_sources), (a.out_core, program.n_cores)))
-    good = good and all(_within(a.target[a.synapse_ptr[i] : a.synapse_ptr[j]], n) for i, j, n in
-                        zip(a.axon_ptr[:-1], a.axon_ptr[1:], np.diff(a.neuron_ptr), strict=True))
-    if not (good and a.delay.min(initial=1) >= 1 and a.exponent.min(initial=0) >= 0):
+    if not _consistent(program):
         raise ProgramError("its arrays do not fit together", where=program.name, code="INCONSISTENT",
                            fix="compile the model again")
+
+
+def _consistent(program: LoihiProgram) -> bool:
+    """Do all pointers, indices and lengths fit together?"""
+    a, n, cores = program.arrays, program.n_neurons, program.n_cores
+    n_sources = sum(s.n for s in (*program.inputs, *program.populations))
+    ends = ((a.neuron_ptr, cores, a.source_id), (a.axon_ptr, cores, a.axon_source), (a.core_row_ptr, cores, a.row_bits),
+            (a.segment_ptr, len(a.axon_source), a.segment_row), (a.row_ptr, len(a.row_bits), a.target),
+            (a.out_ptr, n_sources, a.out_core))
+    if not all(len(p) == k + 1 and p[0] == 0 and p[-1] == len(x) and bool((p[1:] >= p[:-1]).all())
+               for p, k, x in ends):
+        return False
+    columns = (a.du, a.dv, a.vth, a.bias, a.u_init, a.v_init, a.reset, a.reset_by, a.fires)
+    lengths = (*((x, n) for x in columns), (a.core_x, cores), (a.core_y, cores), (a.weight, len(a.target)),
+               (a.delay, len(a.target)), (a.segment_base, len(a.segment_row)), (a.row_exponent, len(a.row_bits)),
+               (a.row_shared, len(a.row_bits)))
+    if not all(len(x) == k for x, k in lengths) or a.extra.shape[1] not in (0, n):
+        return False
+    inside = ((a.axon_source, n_sources), (a.out_core, cores), (a.segment_row, len(a.row_bits)))
+    good = all(_within(x, k) for x, k in inside) and bool((np.diff(a.row_ptr) > 0).all())
+    good = good and bool((np.diff(a.segment_ptr) > 0).all())
+    good = good and np.array_equal(np.sort(a.source_id), np.arange(n_sources - n, n_sources))
+    return good and a.delay.min(initial=1) >= 1 and a.row_exponent.min(initial=0) >= 0 and _rows_stay_home(program)
+
+
+def _rows_stay_home(program: LoihiProgram) -> bool:
+    """Does every segment use a row of its own core, and stay within the core's accumulators?"""
+    a = program.arrays
+    core = np.repeat(np.arange(program.n_cores), np.diff(a.axon_ptr)).repeat(np.diff(a.segment_ptr))
+    row_core = np.repeat(np.arange(program.n_cores), np.diff(a.core_row_ptr))
+    if not np.array_equal(row_core[a.segment_row], core):
+        return False
+    if not len(core):
+        return True
+    low, high = (f.reduceat(a.target, a.row_ptr[:-1])[a.segment_row] for f in (np.minimum, np.maximum))
+    room = np.diff(a.neuron_ptr)[core]
+    return bool((low + a.segment_base >= 0).all() and (high + a.segment_base < room).all())
+
+
+def axon_synapses(a: LoihiArrays) -> IntArray:
+    """Synapses of each axon."""
+    total = np.r_[0, np.cumsum(np.diff(a.row_ptr)[a.segment_row])]
+    return np.diff(total[a.segment_ptr])
 
 
 def _within(values: NDArray[np.integer], n: int) -> bool:

@@ -32,7 +32,7 @@ def build_mesh(program: LoihiProgram, sender: NDArray[np.int32], order_of: IntAr
     rank = np.empty(program.n_cores, np.int64)
     rank[by_x] = np.arange(program.n_cores)
     x, y = ((z - z.min(initial=0))[by_x].astype(np.int32) for z in (a.core_x, a.core_y))
-    per_axon = np.diff(a.synapse_ptr)
+    per_axon = np.diff(np.r_[0, np.cumsum(np.diff(a.row_ptr)[a.segment_row])][a.segment_ptr])
     table, lists = _tables(program, sender, rank, per_axon)
     _check_both_ends(program, table, lists, order_of, rank)
     west = np.searchsorted(x, x, "left").astype(np.uint64)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from hwsdk.errors import ProgramError
 from hwsdk.ir.files import atomic_file
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_BYTES = 8 << 30
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

@@ -19,17 +19,41 @@ from hwsdk.ir.semantics import Semantics
 from hwsdk.programs import container
 
 RESETS = ("value", "subtract")
+MODELS: dict[str, tuple[str, ...]] = {
+    "lif": ("refractory", "reset_interval", "reset_offset"),
+    "atrlif": ("dtheta", "dr", "theta_step"),
+    "rf": ("sin", "cos", "decay_bits", "state_exp"),
+    "rf_iz": ("sin", "cos", "decay_bits", "state_exp"),
+    "sigma_delta": ("spike_exp", "state_exp", "relu", "cum_error"),
+    "delta": ("spike_exp", "state_exp", "relu", "cum_error"),
+    "graded": (),
+    "graded_relu": (),
+}
+"""Neuron model -> what the rows of ``LoihiArrays.extra`` hold; the formulas are those of hwsdk.ir.fixed."""
+STATES: dict[str, tuple[str, ...]] = {
+    "lif": ("u", "v"), "atrlif": ("u", "v", "theta", "r"), "rf": ("re", "im"), "rf_iz": ("re", "im"),
+    "sigma_delta": ("sigma", "act", "residue", "error"), "delta": ("sigma", "act", "residue", "error"),
+    "graded": (), "graded_relu": (),
+}
+"""Neuron model -> names of its states; u_init and v_init start the first two, the others start as the model says."""
+GRADED = ("sigma_delta", "delta", "graded", "graded_relu")
+TWO_PORTS = ("rf", "rf_iz")
+"""Models with a second input, for the imaginary part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Something that sends spikes: a graph input or a population. ``first`` is the id of its first element."""
+    """Something that sends spikes: a graph input or a population. ``first`` is the id of its first element.
+
+    model: neuron model, a key of MODELS; "" for an input.
+    """
 
     name: str
     shape: Shape
     first: int
     fires: bool = True
     lag: int = 0
+    model: str = ""
 
     @property
     def n(self) -> int:
@@ -39,13 +63,21 @@ class Source:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoihiArrays:
-    """The cores' memories. C cores, N neurons in core order, A input axons, S synapses.
+    """The cores' memories. C cores, N neurons in core order, A input axons, G segments, R rows, E entries.
 
-    core_chip, core_x, core_y (C): chip and router of each core. neuron_ptr (C+1), axon_ptr (C+1), synapse_ptr (A+1).
+    core_chip, core_x, core_y (C): chip and router of each core. neuron_ptr (C+1), axon_ptr (C+1), core_row_ptr (C+1).
     source_id (N): the id by which a neuron sends. du, dv, vth, bias, u_init, v_init, reset_by (N); reset (N): index
-    into RESETS; fires (N) bool. axon_source (A): id that the axon listens to. target (S): neuron within the core;
-    weight (S) mantissa; exponent (S); delay (S) in steps, 1 or more. out_ptr (sources+1), out_core: the cores that
-    each source id sends to.
+    into RESETS; fires (N) bool; vth and bias in the unit that the neuron's model says. extra (4, N), or (4, 0) if no
+    neuron needs it: what MODELS names, unused rows 0.
+
+    A spike of source s reaches a core through its axon there (axon_source (A)), which has segments segment_ptr (A+1).
+    A segment is a row of the core (segment_row (G)) and a base (segment_base (G)). A row has entries row_ptr (R+1) of
+    target (E), weight (E) mantissa and delay (E) in steps, 1 or more, and is stored once however many segments use it:
+    row_exponent (R), row_bits (R) of a weight, row_shared (R): a row of a convolution kernel, stored without indices.
+    What it adds to: accumulator base + target of the core. The core's n neurons have the accumulators 0 to n - 1, and
+    those of a model of TWO_PORTS, in core order, have a second one each from n on.
+
+    out_ptr (sources+1), out_core: the cores that each source id sends to.
     """
 
     core_chip: NDArray[np.int32]
@@ -62,12 +94,19 @@ class LoihiArrays:
     reset: NDArray[np.uint8]
     reset_by: NDArray[np.int32]
     fires: NDArray[np.bool_]
+    extra: NDArray[np.int32]
     axon_ptr: NDArray[np.int64]
     axon_source: NDArray[np.int64]
-    synapse_ptr: NDArray[np.int64]
+    segment_ptr: NDArray[np.int64]
+    segment_row: NDArray[np.int32]
+    segment_base: NDArray[np.int32]
+    core_row_ptr: NDArray[np.int64]
+    row_ptr: NDArray[np.int64]
+    row_exponent: NDArray[np.int8]
+    row_bits: NDArray[np.uint8]
+    row_shared: NDArray[np.bool_]
     target: NDArray[np.int32]
     weight: NDArray[np.int16]
-    exponent: NDArray[np.int8]
     delay: NDArray[np.uint8]
     out_ptr: NDArray[np.int64]
     out_core: NDArray[np.int32]
@@ -112,8 +151,8 @@ class LoihiProgram:
 
     @property
     def n_synapses(self) -> int:
-        """Synapses on all cores, as stored for simulation."""
-        return len(self.arrays.weight)
+        """Synapses on all cores: those of a shared row count once for every segment that uses it."""
+        return int(np.diff(self.arrays.row_ptr)[self.arrays.segment_row].sum())
 
     def core_of(self) -> NDArray[np.int32]:
         """Core of each neuron, in core order."""
@@ -169,8 +208,8 @@ class LoihiProgram:
         """The JSON part of the program."""
         return {
             "name": self.name, "model_digest": self.model_digest, "chips": self.chips,
-            "inputs": [[s.name, list(s.shape), s.first, s.fires, s.lag] for s in self.inputs],
-            "populations": [[s.name, list(s.shape), s.first, s.fires, s.lag] for s in self.populations],
+            "inputs": [[s.name, list(s.shape), s.first, s.fires, s.lag, s.model] for s in self.inputs],
+            "populations": [[s.name, list(s.shape), s.first, s.fires, s.lag, s.model] for s in self.populations],
             "outputs": {k: list(v) for k, v in self.outputs.items()},
             "usage": [dict(u) for u in self.usage], "losses": self.losses, "graded_input": self.graded_input,
         }
@@ -185,7 +224,8 @@ class LoihiProgram:
                  f"semantics {self.semantics.to_text()}"]
         lines += [f"input {s.name} {list(s.shape)} ids {s.first}..{s.first + s.n - 1}" for s in self.inputs]
         lines += [f"population {s.name} {list(s.shape)} ids {s.first}..{s.first + s.n - 1} lag {s.lag}"
-                  + ("" if s.fires else " read out") for s in self.populations]
+                  f"{'' if s.model == 'lif' else ' ' + s.model}{'' if s.fires else ' read out'}"
+                  for s in self.populations]
         lines += [f"output {n} from {', '.join(p)}" for n, p in self.outputs.items()]
         for c in range(self.n_cores):
             lo, hi = a.neuron_ptr[c], a.neuron_ptr[c + 1]
@@ -208,4 +248,4 @@ class LoihiProgram:
 
 def _sources(rows: list[list[Any]]) -> tuple[Source, ...]:
     """Senders from their JSON form."""
-    return tuple(Source(name, tuple(shape), first, fires, lag) for name, shape, first, fires, lag in rows)
+    return tuple(Source(name, tuple(shape), *rest) for name, shape, *rest in rows)

@@ -135,10 +135,12 @@ class Plain:
         for c in cores:
             (axon,) = [x for x in range(a.axon_ptr[c], a.axon_ptr[c + 1]) if a.axon_source[x] == source]
             messages[c] += 1
-            for s in range(a.synapse_ptr[axon], a.synapse_ptr[axon + 1]):
-                synops[c] += 1
-                at = t + int(a.delay[s]), int(a.neuron_ptr[c] + a.target[s])
-                self.arriving[at] += (int(a.weight[s]) << int(a.exponent[s])) * value
+            for g in range(a.segment_ptr[axon], a.segment_ptr[axon + 1]):
+                row, base = a.segment_row[g], a.neuron_ptr[c] + a.segment_base[g]
+                for s in range(a.row_ptr[row], a.row_ptr[row + 1]):
+                    synops[c] += 1
+                    at = t + int(a.delay[s]), int(base + a.target[s])
+                    self.arriving[at] += (int(a.weight[s]) << int(a.row_exponent[row])) * value
         return cores
 
     def travel(self, t: int, home: int, to: int, links: Counter) -> None:
@@ -243,12 +245,13 @@ def test_strict_gives_neuron_need_and_limit() -> None:
     assert error.value.what == ("the membrane v needs 8,524,160 in step 0, its 24 bits hold -8,388,607 to 8,388,607")
 
 
-@pytest.mark.parametrize("field", ["axon_source", "target", "out_core", "source_id", "delay", "synapse_ptr"])
+@pytest.mark.parametrize("field", ["axon_source", "target", "out_core", "source_id", "delay", "row_ptr", "segment_ptr",
+                                   "segment_row", "segment_base", "core_row_ptr"])
 def test_broken_programs_are_refused(field: str) -> None:
     rng = np.random.default_rng(3)
     program = random_program(rng, random_network(rng))
     assert program.n_synapses
-    getattr(program.arrays, field)[-1] = {"delay": 0, "synapse_ptr": 0}.get(field, 1000)
+    getattr(program.arrays, field)[-1] = {"delay": 0, "row_ptr": 0}.get(field, 1000)
     with pytest.raises(ProgramError, match="INCONSISTENT"):
         loihi.build(program)
 

@@ -86,7 +86,7 @@ def test_another_schema_is_named(program, tmp_path):
         entries["manifest.json"] = json.dumps(manifest).encode()
 
     rewrite(path, change)
-    with pytest.raises(ProgramError, match=r"^\[SCHEMA_VERSION\].*schema version 99, this hwsdk reads 1"):
+    with pytest.raises(ProgramError, match=r"^\[SCHEMA_VERSION\].*schema version 99, this hwsdk reads 2"):
         hwsdk.load_program(path)
 
 
