@@ -69,7 +69,7 @@ def _atrlif(node: FixedATRLIF, sem: Semantics, samples: int, membrane: Array | N
         r = tz(state["r"] * (4096 - node.dr), 12)
         z = (state["v"] - r >= theta).astype(np.int64)
         state["r"], state["theta"] = r + 2 * theta * z, theta + theta_step * z
-        return z
+        return np.asarray(z)
 
     return Stepper(state, step)
 
@@ -90,7 +90,7 @@ def _rf(node: FixedRF, sem: Semantics, samples: int, membrane: Array | None) -> 
         else:
             z = (new_re >= node.vth) & (new_im >= 0) & (im < 0)
         state["re"], state["im"] = new_re, new_im
-        return z.astype(np.int64)
+        return np.asarray(z.astype(np.int64))
 
     return Stepper(state, step)
 
@@ -113,7 +113,7 @@ def _sigma_delta(node: FixedSigmaDelta, sem: Semantics, samples: int, membrane: 
         if node.cum_error:
             state["error"] = np.where(spike != 0, 0, compared)
         state["residue"], state["act"] = d - spike, x
-        return spike >> node.state_exp
+        return np.asarray(spike >> node.state_exp)
 
     return Stepper(state, step)
 

@@ -24,7 +24,8 @@ def explicit(node: Synapses | ConvSynapses) -> Synapses:
     sources, targets, weights = [], [], []
     for offset in product(*map(range, node.kernel)):
         here, there = meeting_positions(node, offset, node.pre_shape[1:], node.conv_shape[1:])
-        weight = node.weight[(slice(None), slice(None), *offset)]
+        at: tuple[int | slice, ...] = (slice(None), slice(None), *offset)
+        weight = node.weight[at]
         keep = weight != 0
         out_channel = np.broadcast_to(np.arange(c_out)[:, None], keep.shape)[keep]
         targets.append((out_channel[:, None] * n_out + here).ravel())
