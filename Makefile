@@ -21,7 +21,7 @@ FRAMEWORKS_BASE := $(FRAMEWORKS)/.base-torch2.13.0-nir1.0.8-snntorch1.0.0-sinabs
 FRAMEWORKS_STAMP := $(FRAMEWORKS)/.installed
 FRAMEWORKS_LOG := build/frameworks-install.log
 LAVA := .venv-lava
-LAVA_STAMP := $(LAVA)/.installed-lava0.10.0
+LAVA_STAMP := $(LAVA)/.installed-lava0.10.0-pydantic2
 
 define FIND_PYTHON
 python=""; \
@@ -72,7 +72,7 @@ lava: ## the environment in which tests compare with lava-nc, if there is a Pyth
 	if [ -z "$$python" ]; then touch build/no-python3.10; \
 	  echo "not compared with Lava: it needs Python 3.10, which is not on the path, in pyenv or uv"; exit 0; fi; \
 	echo "installing lava-nc into $(LAVA)/ with $$("$$python" --version)"; \
-	if "$$python" -m venv --clear $(LAVA) && $(LAVA)/bin/python -m pip install --quiet lava-nc==0.10.0 \
+	if "$$python" -m venv --clear $(LAVA) && $(LAVA)/bin/python -m pip install --quiet lava-nc==0.10.0 'pydantic>=2.5' \
 	  >build/lava-install.log 2>&1; then touch $(LAVA_STAMP); exit 0; fi; \
 	rm -rf $(LAVA); echo "lava-nc cannot be installed; see build/lava-install.log"; [ "$${CI:-}" != true ]
 
@@ -100,9 +100,14 @@ typecheck: $(STAMP) ## mypy --strict on the library
 	$(VENV)/bin/mypy | sed -E 's#^build/mypy/hwsdk/(backends|mappers|simulators)/#\1/#; s#^build/mypy/##'
 
 .PHONY: bench
-bench: $(STAMP) ## speed of the simulator; beside Brian2 with BRIAN2=/path/to/python and PEERS=folder of run_brian2.py
+bench: $(STAMP) ## speed of the simulator; beside others with BRIAN2= and SANAFE=/path/to/python, PEERS=folder of run_brian2.py
 	@$(VENV)/bin/python benchmarks/run_hwsdk.py 10000 100 2000
-	@$(VENV)/bin/python benchmarks/compare_brian2.py $(BRIAN2) $(if $(PEERS),--peers $(PEERS))
+	@$(VENV)/bin/python benchmarks/compare_peers.py $(if $(BRIAN2),--brian2 $(BRIAN2)) $(if $(SANAFE),--sanafe $(SANAFE)) \
+	  $(if $(PEERS),--peers $(PEERS))
+
+.PHONY: silicon
+silicon: $(STAMP) ## published measurements of Loihi and Loihi 2 beside what hwsdk predicts
+	@$(VENV)/bin/python benchmarks/silicon.py
 
 .PHONY: digits
 digits: $(STAMP) ## train the network of examples/ again

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwsdk.cost import CostReport
 from hwsdk.errors import Violation
 from hwsdk.ir.data import Stimulus
@@ -22,8 +25,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
-    """bits: weight bits. per_channel: one scale a channel. chips: how many are at hand. packing: "layer" or "dense".
-    seed: of every random choice. data: calibration stimulus, which sets register ranges and measures spike drift.
+    """bits: weight bits. per_channel: one scale a channel. chips: how many are at hand. packing: "layer",
+    "dense" or "spread". seed: of every random choice. data: calibration stimulus, which sets register ranges and
+    measures spike drift and activity. effort: "none", "fast", "normal" or "high" search. time_budget: seconds after
+    which the search stops, wherever it is. step_time: seconds that no core should take longer than in a step.
+    activity: population or input -> mean spikes a step, of each neuron or of all; default: measured on the data.
     """
 
     bits: int = 8
@@ -32,6 +38,10 @@ class CompileOptions:
     packing: str = "layer"
     seed: int = 0
     data: Stimulus | None = None
+    effort: str = "fast"
+    time_budget: float | None = None
+    step_time: float | None = None
+    activity: Mapping[str, NDArray[np.float64] | float] | None = None
 
 
 class Program(Protocol):
@@ -91,11 +101,11 @@ class Backend(Protocol):
         """Read a .hwx file."""
 
     def simulate(self, program: Program, stimulus: Stimulus, *, probes: Iterable[tuple[str, str]] | str,
-                 strict: bool, progress: Progress | None) -> Trace:
-        """Run a program cycle by cycle."""
+                 strict: bool, progress: Progress | None, threads: int = 1) -> Trace:
+        """Run a program cycle by cycle; no result depends on ``threads``."""
 
-    def estimate(self, program: Program, trace: Trace, proxy: str | None) -> CostReport:
-        """Energy and latency of a simulated run."""
+    def estimate(self, program: Program, trace: Trace, proxy: str | None, boundary: str) -> CostReport:
+        """Energy and latency of a simulated run; boundary: "chip", or "host" for the processors beside the cores."""
 
     def summary(self, program: Program) -> dict[str, Usage]:
         """Used and available, resource by resource."""

@@ -6,24 +6,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from hwsdk.backends import loihi_cost
 from hwsdk.backends import loihi_fit as fit
+from hwsdk.backends.activity import activity_of
 from hwsdk.backends.base import CompileOptions, Program, Progress
 from hwsdk.backends.verify import drift_text
-from hwsdk.cost import CostReport, Term, report, require_counts
-from hwsdk.errors import FitError, HwsdkError, InternalError, TargetError, UnsupportedError, Violation
+from hwsdk.cost import CostReport
+from hwsdk.errors import FitError, HwsdkError, InternalError, UnsupportedError, Violation
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.mapping import Usage
 from hwsdk.ir.network import Network
 from hwsdk.ir.trace import Trace
 from hwsdk.mappers import loihi as mapper
+from hwsdk.mappers import rules
 from hwsdk.mappers.lower import Lower
+from hwsdk.mappers.objective import EFFORTS
 from hwsdk.mappers.quantize import Quantize
+from hwsdk.mappers.relay import Relay
 from hwsdk.programs.loihi import LoihiProgram
 from hwsdk.simulators import loihi as simulator
 from hwsdk.simulators import reference
-from hwsdk.targets import Target, load_target
+from hwsdk.targets import load_target
 
 
 class LoihiBackend:
@@ -36,14 +39,24 @@ class LoihiBackend:
     def discrete(self, network: Network, options: CompileOptions) -> tuple[Network, Network, str]:
         """(lowered, integer, losses); an integer network is taken as it is."""
         if network.is_integer:
-            return network, network, "integer network, nothing to quantise\n"
+            whole, relays = self._for_chip(network)
+            return network, whole, "integer network, nothing to quantise\n" + relays
         lowered = Lower()(network)
         calibration = _calibrate(lowered, options.data)
         whole, losses = Quantize(bits=options.bits, per_channel=options.per_channel, calibration=calibration)(lowered)
-        text = losses.to_text()
+        whole, relays = self._for_chip(whole)
+        text = losses.to_text() + relays
         if options.data is not None and calibration is not None:
             text += drift_text(lowered, calibration, reference.run(whole, options.data))
         return lowered, whole, text
+
+    def _for_chip(self, whole: Network) -> tuple[Network, str]:
+        """(the integer network, with relays where a delay is too long for a synapse; what became of delays as text)."""
+        t = self.target
+        board = t.need("neurons") * t.need("cores") * (t.mesh.max_chips.value or 1)
+        rules.require_form(whole)
+        relayed, text = Relay(t.capabilities.max_delay + 1, t.capabilities.graded_input, board)(whole)
+        return relayed.replace(ledger=relayed.ledger + rules.notes(relayed)), _rounded_delays(whole) + text
 
     def compile(self, network: Network, options: CompileOptions, say: Callable[[str], None]) -> LoihiProgram:
         """A program that fits.
@@ -55,6 +68,9 @@ class LoihiBackend:
         if options.packing not in mapper.PACKINGS:
             raise UnsupportedError(f"packing {options.packing!r}", code="BAD_PACKING",
                                    fix=f"use one of {', '.join(mapper.PACKINGS)}")
+        if options.effort not in EFFORTS:
+            raise UnsupportedError(f"effort {options.effort!r}", code="BAD_EFFORT",
+                                   fix=f"use one of {', '.join(EFFORTS)}")
         if not 1 <= options.chips <= (self.target.mesh.max_chips.value or 1):
             raise UnsupportedError(f"{options.chips} chips; {self.name} boards have 1 to "
                                    f"{self.target.mesh.max_chips.value}", code="BAD_CHIPS", fix="choose in that range")
@@ -74,7 +90,12 @@ class LoihiBackend:
     def _map(self, whole: Network, options: CompileOptions, digest: str, losses: str,
              say: Callable[[str], None]) -> LoihiProgram:
         """Partition, place and emit."""
-        chosen = mapper.MapOptions(options.chips, options.packing, options.seed)
+        activity = options.activity
+        if activity is None and options.data is not None:
+            say("measure activity")
+            activity = activity_of(reference.run(whole, options.data), options.data)
+        chosen = mapper.MapOptions(options.chips, options.packing, options.seed, options.effort, options.time_budget,
+                                   options.step_time, activity)
         return mapper.map_network(whole, self.target, chosen, model_digest=digest, losses=losses, progress=say)
 
     def _unfit(self, error: FitError, network: Network, whole: Network, options: CompileOptions) -> FitError:
@@ -97,48 +118,13 @@ class LoihiBackend:
         return LoihiProgram.load(path)
 
     def simulate(self, program: Program, stimulus: Stimulus, *, probes: Iterable[tuple[str, str]] | str = (),
-                 strict: bool = False, progress: Progress | None = None) -> Trace:
+                 strict: bool = False, progress: Progress | None = None, threads: int = 1) -> Trace:
         """Run a program; see hwsdk.simulators.loihi.run."""
-        return simulator.run(_own(program), stimulus, probes=probes, strict=strict, progress=progress)
+        return simulator.run(_own(program), stimulus, probes=probes, strict=strict, progress=progress, threads=threads)
 
-    def estimate(self, program: Program, trace: Trace, proxy: str | None = None) -> CostReport:
-        """Energy and latency of a simulated run.
-
-        Raises:
-            TargetError: a proxy that this target does not document. DataError: the trace holds no counted events.
-        """
-        own = _own(program)
-        require_counts(trace)
-        return report(self.target, trace, self._terms(own, trace), chips=own.chips, cores=own.n_cores,
-                      proxy=self._proxy(proxy))
-
-    def _proxy(self, name: str | None) -> Target | None:
-        """The target whose prices stand in, or None."""
-        if name is None:
-            return None
-        known = self.target.proxy
-        if known is None or known.name != name:
-            raise TargetError(f"{self.name} documents no proxy {name!r}", code="NO_PROXY",
-                              fix="leave it out" if known is None else f"use {known.name!r}")
-        return load_target(known.target)
-
-    def _terms(self, program: LoihiProgram, trace: Trace) -> list[Term]:
-        """What may set the length of a step."""
-        t, counts = self.target.timing, trace.counts
-        shape = counts["spikes"].shape
-        fullest = int(np.diff(program.arrays.neuron_ptr).max(initial=0))
-        across = t.message.scope == "inter-chip"
-        borders = 2 * (self.target.mesh.height.value or 1) * max(program.chips - 1, 1)
-        links = counts["chip_crossings"] / borders if across else counts["peak_link"]  # the busiest carries the mean
-        terms = [
-            Term("synaptic operations", counts["peak_core_synops"].astype(np.float64), t.synaptic_operation),
-            Term("neuron updates", np.full(shape, float(fullest)), t.neuron_update),
-            Term("inter-chip link" if across else "busiest link", links.astype(np.float64), t.message),
-            Term("barrier", np.ones(shape), t.barrier),
-        ]
-        if program.chips > 1:
-            terms.append(Term("multi-chip barrier", np.ones(shape), t.multi_chip_barrier))
-        return terms
+    def estimate(self, program: Program, trace: Trace, proxy: str | None = None, boundary: str = "chip") -> CostReport:
+        """Energy and latency of a simulated run; see hwsdk.backends.loihi_cost.estimate."""
+        return loihi_cost.estimate(_own(program), trace, self.target, boundary=boundary, proxy=proxy)
 
     def summary(self, program: Program) -> dict[str, Usage]:
         """Cores, and of each per-core resource the fullest core."""
@@ -147,6 +133,12 @@ class LoihiBackend:
     def legality(self, program: Program) -> tuple[Violation, ...]:
         """Every limit that the program breaks."""
         return mapper.legality(_own(program), self.target)
+
+
+def _rounded_delays(network: Network) -> str:
+    """What rounding did to the model's delays, from the ledger; "" for nothing."""
+    rows = [f"  {e.node:20} {e.text}\n" for e in network.ledger.entries if e.code == "DELAY_ROUNDED"]
+    return "delays\n" + "".join(rows) if rows else ""
 
 
 def _own(program: Program) -> LoihiProgram:

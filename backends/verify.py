@@ -43,6 +43,7 @@ class VerifyReport:
     """lowering: first spike that lowering alone moved (float against float); chip: first spike or state that differs
     between the integer reference and the chip's simulator (None: bit for bit equal); drift: float against chip.
     accuracy: of float, integer and chip, where there are labels. losses: what quantisation cost, as text.
+    whole: the model is an integer network, there is no float one; integer and chip are all there is to compare.
     """
 
     target: str
@@ -54,6 +55,7 @@ class VerifyReport:
     drift: tuple[LayerDrift, ...]
     accuracy: Mapping[str, float]
     losses: str
+    whole: bool = False
 
     @property
     def ok(self) -> bool:
@@ -66,7 +68,11 @@ class VerifyReport:
                  f"  chip against integer reference: {self.chip or 'equal, every spike and every state'}",
                  f"  float lowered against model:    {self.lowering or 'equal, every spike'}",
                  f"  chip against model:             {self.first_drift or 'equal, every spike'}"]
-        lines += [f"    {d}" for d in self.drift]
+        if self.whole:
+            lines = [*lines[:2], "  the model is in the chip's integers already",
+                     *(f"    {d.layer:20} {d.spikes_chip} spikes" for d in self.drift)]
+        else:
+            lines += [f"    {d}" for d in self.drift]
         lines += [f"  accuracy, {name:8} {value:.2%}" for name, value in self.accuracy.items()]
         return "\n".join(lines) + "\n" + self.losses
 
@@ -75,7 +81,7 @@ class VerifyReport:
         def where(m: Mismatch | None) -> dict[str, object] | None:
             return None if m is None else {f: getattr(m, f) for f in m.__dataclass_fields__}
         return {
-            "target": self.target, "samples": self.samples, "steps": self.steps, "ok": self.ok,
+            "target": self.target, "samples": self.samples, "steps": self.steps, "ok": self.ok, "whole": self.whole,
             "chip": where(self.chip), "lowering": where(self.lowering), "first_drift": where(self.first_drift),
             "drift": [{"layer": d.layer, "spikes_float": d.spikes_float, "spikes_chip": d.spikes_chip,
                        "cells_differ": d.cells_differ, "cells": d.cells, "similarity": d.similarity}
@@ -89,10 +95,12 @@ def verify_network(network: Network, backend: Backend, data: Stimulus, options: 
     """Run the model at every level on the same data and compare."""
     lowered, whole, losses = backend.discrete(network, options)
     program = backend.compile(network, options, lambda _: None)
+    exact = network.is_integer
+    integer = reference.run(whole, data, probes="all", progress=progress if exact else None)
     traces = {
-        "float": reference.run(network, data, progress=progress),
-        "lowered": reference.run(lowered, data),
-        "integer": reference.run(whole, data, probes="all"),
+        "float": integer if exact else reference.run(network, data, progress=progress),
+        "lowered": integer if exact else reference.run(lowered, data),
+        "integer": integer,
         "chip": backend.simulate(program, data, probes="all", strict=False, progress=None),
     }
     steps = data.n_steps
@@ -103,7 +111,7 @@ def verify_network(network: Network, backend: Backend, data: Stimulus, options: 
         backend.name, data.n_samples, steps, traces["float"].first_difference(traces["lowered"], shared),
         traces["integer"].first_difference(traces["chip"]), traces["float"].first_difference(traces["chip"], shared),
         tuple(layer_drift(n, traces["float"], traces["chip"], steps) for n in shared),
-        _accuracies(network, traces, data, steps), losses)
+        _accuracies(network, traces, data, steps), losses, exact)
 
 
 def _fires(network: Network, layers: list[str]) -> list[str]:
@@ -136,5 +144,6 @@ def _accuracies(network: Network, traces: Mapping[str, Trace], data: Stimulus, s
     outputs = list(network.outputs)
     if data.labels is None or len(outputs) != 1:
         return {}
+    levels = ("integer", "chip") if network.is_integer else ("float", "integer", "chip")
     return {name: float((decisions(traces[name], outputs[0], steps) == data.labels).mean())
-            for name in ("float", "integer", "chip") if outputs[0] in traces[name].spikes}
+            for name in levels if outputs[0] in traces[name].spikes}

@@ -1,11 +1,11 @@
 """Simulate the benchmark network on loihi2, with all events counted, and print one JSON object.
 
-usage: run_hwsdk.py [N [K [T]]] [--chips C] [--check]
+usage: run_hwsdk.py [N [K [T]]] [--chips C] [--threads P] [--check]
 
 Timed are the T steps after a run of two steps that loads (the very first time: compiles) the kernels; building the
 network, mapping it and unpacking the program are given on their own. Counted in every step: spikes, synaptic
-operations, messages, hops, the busiest core and the busiest link. One thread. ``--check`` compares every spike with
-plain NumPy, and exits with 1 on a difference.
+operations, messages, hops, the busiest core and the busiest link. ``--check`` compares every spike with plain NumPy,
+and exits with 1 on a difference.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def main() -> int:
     for name, default, text in (("n", 1024, "neurons"), ("k", 100, "fan-out"), ("t", 1000, "steps")):
         parser.add_argument(name, type=int, nargs="?", default=default, help=text)
     parser.add_argument("--chips", type=int, default=0, help="default: 1 if it fits, else up to 16")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--check", action="store_true", help="compare every spike")
     args = parser.parse_args()
     times = [time.perf_counter()]
@@ -68,13 +69,14 @@ def main() -> int:
     program = compiled(edges, args.chips)
     edges = edges if args.check else None
     map_s = lap()
-    machine = build(program)
+    machine = build(program, args.threads)
     build_s = lap()
     run_machine(machine, Stimulus.silent(WARM_STEPS))
     warm_s, cpu = lap(), time.process_time()
     trace = run_machine(machine, Stimulus.silent(args.t))
     cpu_s, wall = time.process_time() - cpu, lap()
-    row = {"tool": f"hwsdk {__version__} loihi2", "net": net, "N": args.n, "K": args.k, "T": args.t}
+    row = {"tool": f"hwsdk {__version__} loihi2", "net": net, "N": args.n, "K": args.k, "T": args.t,
+           "threads": args.threads}
     totals = {name: int(trace.counts[name].sum()) for name in ("spikes", "synaptic_operations", "messages", "hops_ew",
                                                                "hops_ns", "peak_link", "peak_core_synops")}
     row |= {"spikes": totals.pop("spikes"), "events": totals.pop("synaptic_operations"), **totals}

@@ -17,6 +17,7 @@ if not os.path.isdir(os.path.join(_here, "backends")):
 
 _LAZY = {
     "compile": "hwsdk.compiler",
+    "emit": "hwsdk.compiler",
     "estimate": "hwsdk.compiler",
     "load": "hwsdk.compiler",
     "load_program": "hwsdk.compiler",
@@ -25,10 +26,10 @@ _LAZY = {
     "HwsdkError": "hwsdk.errors",
 }
 
-__all__ = ["HwsdkError", "__version__", "compile", "estimate", "load", "load_program", "simulate", "verify"]
+__all__ = ["HwsdkError", "__version__", "compile", "emit", "estimate", "load", "load_program", "simulate", "verify"]
 
 if TYPE_CHECKING:
-    from hwsdk.compiler import compile, estimate, load, load_program, simulate, verify
+    from hwsdk.compiler import compile, emit, estimate, load, load_program, simulate, verify
     from hwsdk.errors import HwsdkError
 
 

@@ -1,15 +1,19 @@
-"""The public facade: load, compile, simulate, estimate, verify; the same for every target."""
+"""The public facade: load, compile, simulate, estimate, verify, emit; the same for every target."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwsdk import backends
+from hwsdk.backends.activity import activity_of
 from hwsdk.backends.base import CompileOptions, Program, Progress
 from hwsdk.cost import CostReport
-from hwsdk.errors import ProgramError
+from hwsdk.errors import ProgramError, UnsupportedError
 from hwsdk.ir import formats
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.mapping import Usage
@@ -18,8 +22,10 @@ from hwsdk.ir.trace import Trace
 from hwsdk.programs import container
 
 if TYPE_CHECKING:
+    from hwsdk.backends.lava_script import LavaScript
     from hwsdk.backends.verify import VerifyReport
 
+Activity = Mapping[str, NDArray[np.float64] | float]
 Model = object
 Data = object
 
@@ -55,15 +61,20 @@ def load_data(source: Data, network: Network | Program, **options: Any) -> Stimu
 
 def compile(  # the field's word
     model: Model, target: str, *, data: Data | None = None, bits: int = 8, per_channel: bool = False, chips: int = 1,
-    packing: str = "layer", seed: int = 0, say: Callable[[str], None] | None = None, **semantics: Any,
+    packing: str = "layer", seed: int = 0, effort: str = "fast", time_budget: float | None = None,
+    step_time: float | None = None, activity: Activity | Trace | None = None, say: Callable[[str], None] | None = None,
+    **semantics: Any,
 ) -> Program:
     """A program for a chip.
 
     Args:
         model: anything that ``load`` takes. data: calibration data, anything that ``load_data`` takes.
         bits: weight bits. per_channel: one weight scale a channel. chips: how many are at hand. packing: "layer"
-        gives every layer cores of its own where there is room, "dense" puts small layers together.
-        seed: of the placement. say: called with the name of every phase. semantics: as in ``load``.
+        gives every layer cores of its own where there is room, "dense" puts small parts together, "spread" uses the
+        cores that there are to shorten the step. seed: of the placement. effort: "none", "fast", "normal" or "high".
+        time_budget: seconds after which the search stops, which the ledger tells. step_time: seconds that no core
+        should take longer than. activity: a trace, or population -> mean spikes a step; default: from ``data``.
+        say: called with the name of every phase. semantics: as in ``load``.
 
     Raises:
         ModelError, SemanticsError, DataError: see ``load`` and ``load_data``.
@@ -71,7 +82,8 @@ def compile(  # the field's word
     """
     network = load(model, **semantics)
     stimulus = None if data is None else load_data(data, network)
-    options = CompileOptions(bits, per_channel, chips, packing, seed, stimulus)
+    rates = activity_of(activity) if isinstance(activity, Trace) else activity
+    options = CompileOptions(bits, per_channel, chips, packing, seed, stimulus, effort, time_budget, step_time, rates)
     return backends.get(target).compile(network, options, say or (lambda _: None))
 
 
@@ -91,29 +103,59 @@ def load_program(path: str | Path) -> Program:
 
 
 def simulate(program: Program | str | Path, data: Data, *, probes: Iterable[tuple[str, str]] | str = (),
-             strict: bool = False, progress: Progress | None = None) -> Trace:
+             strict: bool = False, progress: Progress | None = None, engine: str = "hwsdk", threads: int = 1) -> Trace:
     """Run a program cycle by cycle on every sample.
 
     Args:
-        probes: (population, "u" | "v") pairs, or "all". strict: a register overflow is an error.
-        progress: called with (steps done, steps in all).
+        probes: (population, state) pairs, for example ("hidden", "v"), or "all". strict: a register overflow is an
+        error. progress: called with (steps done, steps in all). threads: how many run it; no result depends on them.
+        engine: "hwsdk", or "lava" for lava-nc (see hwsdk.backends.lava.run and its errors): without strict, progress
+        and counts.
 
     Raises:
         DataError: the data do not suit the program. OverflowInStrictMode: only with ``strict``.
     """
     loaded = _program(program)
     stimulus = load_data(data, loaded)
-    return backends.get(loaded.target).simulate(loaded, stimulus, probes=probes, strict=strict, progress=progress)
+    if engine == "lava":
+        from hwsdk.backends import lava
+
+        if strict:
+            raise UnsupportedError("Lava does not report overflows", code="NO_STRICT",
+                                   fix="leave strict out, or use the engine hwsdk")
+        return lava.run(lava.own(loaded), stimulus, probes=probes)
+    if engine != "hwsdk":
+        raise UnsupportedError(f"engine {engine!r}", code="UNKNOWN_ENGINE", fix='use "hwsdk" or "lava"')
+    return backends.get(loaded.target).simulate(loaded, stimulus, probes=probes, strict=strict, progress=progress,
+                                                 threads=threads)
 
 
-def estimate(program: Program | str | Path, trace: Trace, *, proxy: str | None = None) -> CostReport:
-    """Energy and latency of a simulated run; ``proxy`` names the target's documented stand-in prices.
+def estimate(program: Program | str | Path, trace: Trace, *, proxy: str | None = None,
+             boundary: str = "chip") -> CostReport:
+    """Energy and latency of a simulated run.
+
+    Args:
+        proxy: name of the target's documented stand-in prices.
+        boundary: "chip", or "host" for the time and energy of the processors beside the neuro-cores too.
 
     Raises:
-        TargetError: no such proxy. DataError: the trace holds no counts.
+        TargetError: no such proxy or boundary. DataError: the trace holds no counts, or is not one of this program.
     """
     loaded = _program(program)
-    return backends.get(loaded.target).estimate(loaded, trace, proxy)
+    return backends.get(loaded.target).estimate(loaded, trace, proxy, boundary)
+
+
+def emit(program: Program | str | Path, form: str) -> LavaScript:
+    """A program as a script of another tool; ``save`` of the result writes it. The only form is "lava".
+
+    Raises:
+        UnsupportedError: an unknown form, or a part of the program that the tool does not have.
+    """
+    from hwsdk.backends import lava
+
+    if form != "lava":
+        raise UnsupportedError(f"form {form!r}", code="UNKNOWN_FORM", fix='use "lava"')
+    return lava.emit(lava.own(_program(program)))
 
 
 def summary(program: Program) -> dict[str, Usage]:

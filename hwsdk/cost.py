@@ -1,6 +1,7 @@
 """Cost: one formula for every chip: counted events times published prices, plus static power times time.
 
-A price that is not published is None; a sum that touches it is a lower bound and says so.
+A price that is not published is None; a sum that touches it is a lower bound and says so. The boundary is explicit:
+"chip" is what the neuro-cores and their network do, "host" adds what the processors beside them take.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsdk.errors import DataError
+from hwsdk.errors import DataError, TargetError
 from hwsdk.ir.trace import Trace
 from hwsdk.quantity import Quantity
 from hwsdk.targets.description import Figure, Target
+
+BOUNDARIES = ("chip", "host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,14 @@ class Amount:
             return Amount(known.value, known.low, known.high, self.unit, self.missing + other.missing)
         low, high = (self.low or 0) + (other.low or 0), (self.high or 0) + (other.high or 0)
         return Amount(self.value + other.value, low, high, self.unit, self.missing + other.missing)
+
+    def times(self, other: Amount, unit: str) -> Amount:
+        """The product of two amounts, for example power and time."""
+        missing = self.missing + other.missing
+        if self.value is None or other.value is None:
+            return Amount(None, None, None, unit, missing)
+        return Amount(self.value * other.value, (self.low or 0) * (other.low or 0),
+                      (self.high or 0) * (other.high or 0), unit, missing)
 
     @property
     def is_lower_bound(self) -> bool:
@@ -80,29 +91,40 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One candidate for the length of a step: the busiest unit's events (samples, steps) at a time each."""
+    """A part of a step's time: the busiest unit's events (samples, steps) at a time each.
+
+    phase: terms of one phase follow each other, phases run side by side; "" comes after all of them.
+    """
 
     name: str
     events: NDArray[np.float64]
     figure: Figure
+    phase: str
 
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
     """Energy and latency of one inference (means over the samples), with boundary, sources and ranges.
 
-    energy_dynamic, energy_static, energy_total in J; latency in s; step_time: slowest term -> share of the steps.
-    latency_samples (samples,) in s. proxy: name and text of the stand-in prices in use, or "".
+    boundary: "chip" or "host". energy_dynamic, energy_static in J; energy_used: static of the cores in use alone, where
+    that is published. latency in s, of which latency_chip on the chip; latency_samples (samples,) in s. host: the
+    times that the host adds, and energy_host what it takes in J. slowest: longest term -> share of the steps.
+    proxy: name and text of the stand-in prices in use, or "".
     """
 
     target: str
+    boundary: str
     samples: int
     steps: int
     items: tuple[Item, ...]
     energy_dynamic: Amount
     energy_static: Amount
+    energy_used: Amount
+    energy_host: Amount
     latency: Amount
+    latency_chip: Amount
     latency_samples: NDArray[np.float64]
+    host: tuple[Item, ...]
     slowest: Mapping[str, float]
     included: tuple[str, ...]
     omitted: tuple[str, ...]
@@ -111,18 +133,24 @@ class CostReport:
 
     @property
     def energy_total(self) -> Amount:
-        """Dynamic plus static."""
-        return self.energy_dynamic + self.energy_static
+        """All energies within the boundary: dynamic, static of the whole chips, and the host's if it is included."""
+        chip = self.energy_dynamic + self.energy_static
+        return chip + self.energy_host if self.boundary == "host" else chip
 
     def to_text(self, sources: bool = False) -> str:
         """The report as people read it; with ``sources`` every constant, its origin, and whether it was measured."""
-        lines = [f"cost on {self.target}: mean of {self.samples} sample(s) of {self.steps} steps",
-                 f"  latency         {self.latency}",
-                 f"  energy, dynamic {self.energy_dynamic}",
-                 f"  energy, static  {self.energy_static}",
-                 f"  energy, total   {self.energy_total}"]
-        lines += [f"    {i.name:20} {i.count:14,.1f} {i.per:20} {i.amount()}" for i in self.items]
-        lines.append("  step set by     " + ", ".join(f"{n} {share:.0%}" for n, share in self.slowest.items() if share))
+        lines = [f"cost on {self.target} ({self.boundary}): mean of {self.samples} sample(s) of {self.steps} steps",
+                 f"  latency         {self.latency}"]
+        if self.boundary == "host":
+            lines.append(f"    on the chip   {self.latency_chip}")
+            lines += [f"    {i.name:20} {i.count:14,.1f} {i.per:20} {i.amount('s')}" for i in self.host]
+        lines += [f"  energy, dynamic {self.energy_dynamic}", f"  energy, static  {self.energy_static}"]
+        if self.energy_used.value is not None:
+            lines.append(f"    cores in use  {self.energy_used}, not added")
+        lines += [f"  energy, host    {self.energy_host}"] if self.boundary == "host" else []
+        lines.append(f"  energy, total   {self.energy_total}")
+        lines += [f"    {i.name:26} {i.count:14,.1f} {i.per:27} {i.amount()}" for i in self.items]
+        lines.append("  longest part    " + ", ".join(f"{n} {share:.0%}" for n, share in self.slowest.items() if share))
         lines += [f"  included        {'; '.join(self.included)}", f"  omitted         {'; '.join(self.omitted)}"]
         if self.proxy:
             lines.append(f"  PROXY           {self.proxy}")
@@ -136,11 +164,16 @@ class CostReport:
             return {"value": a.value, "low": a.low, "high": a.high, "unit": a.unit, "missing": list(a.missing)}
         return {
             "target": self.target, "samples": self.samples, "steps": self.steps, "latency": amount(self.latency),
-            "energy_dynamic": amount(self.energy_dynamic), "energy_static": amount(self.energy_static),
-            "energy_total": amount(self.energy_total), "latency_samples_s": self.latency_samples.tolist(),
+            "latency_chip": amount(self.latency_chip), "energy_dynamic": amount(self.energy_dynamic),
+            "energy_static": amount(self.energy_static), "energy_static_cores_in_use": amount(self.energy_used),
+            "energy_host": amount(self.energy_host), "energy_total": amount(self.energy_total),
+            "latency_samples_s": self.latency_samples.tolist(),
             "items": [{"name": i.name, "per": i.per, "count": i.count, "energy": amount(i.amount())}
                       for i in self.items],
-            "slowest": dict(self.slowest), "boundary": {"included": list(self.included), "omitted": list(self.omitted)},
+            "host": [{"name": i.name, "per": i.per, "count": i.count, "time": amount(i.amount("s"))}
+                     for i in self.host],
+            "slowest": dict(self.slowest), "boundary": {"name": self.boundary, "included": list(self.included),
+                                                        "omitted": list(self.omitted)},
             "constants": [dict(c) for c in self.constants], "proxy": self.proxy, "method": "simulated-cycle",
         }
 
@@ -166,48 +199,109 @@ def require_counts(trace: Trace) -> None:
                         fix="take the trace from the chip's simulator, not from the reference")
 
 
-def report(target: Target, trace: Trace, terms: Sequence[Term], *, chips: int, cores: int,
-           proxy: Target | None = None) -> CostReport:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What of a simulated run is priced.
+
+    counts: the events of Price.per -> of all samples together. terms: what makes up the length of a step.
+    input_values: elements of all inputs x steps. notes: what else is left out of the boundary.
+    """
+
+    samples: int
+    steps: int
+    counts: Mapping[str, float]
+    terms: Sequence[Term]
+    chips: int
+    cores: int
+    input_values: int
+    notes: tuple[str, ...] = ()
+
+
+def report(target: Target, run: Run, *, boundary: str = "chip", proxy: Target | None = None) -> CostReport:
     """Energy and latency of a simulated run.
 
     Args:
-        terms: what may set the length of a step; the slowest does (lower-bound model, arXiv 2601.10035).
+        boundary: "chip", or "host" for the processors beside the neuro-cores too.
         proxy: another target whose prices stand in for unpublished ones, only if the caller asked for it.
+
+    Raises:
+        TargetError: no such boundary, or the target has no figures for it.
     """
+    _require_boundary(target, boundary)
     prices = target if proxy is None else proxy
-    items = price_counts({p.per: float(trace.counts[p.per].sum() / trace.n_samples) for p in prices.energy}, prices)
-    latency, per_sample, slowest = _latency(terms, trace.n_samples)
+    items = price_counts({k: v / run.samples for k, v in run.counts.items()}, prices)
+    on_chip, per_sample, slowest = _latency(run.terms, run.samples, target.timing.model)
+    host = _host_times(target, run)
+    added = total(host, "s")
+    wide = boundary == "host"
+    latency = on_chip + added if wide else on_chip
     text = "" if proxy is None or target.proxy is None else f"{target.proxy.name}: {target.proxy.text}"
+    included, omitted = _contents(target, wide)
     return CostReport(
-        target.name, trace.n_samples, trace.n_steps, items, total(items), _static(target, latency, chips, cores),
-        latency, per_sample, slowest, tuple(target.boundary.included), tuple(target.boundary.omitted),
-        _constants(prices, target), text)
+        target.name, boundary, run.samples, run.steps, items, total(items),
+        _power(target, "included", run).times(latency, "J"), _power(target, "cores in use", run).times(latency, "J"),
+        _host_energy(target, latency, added), latency, on_chip, per_sample + (added.value or 0.0) * wide, host,
+        slowest, included, omitted + run.notes, _constants(prices, target, wide), text)
 
 
-def _latency(terms: Sequence[Term], samples: int) -> tuple[Amount, NDArray[np.float64], dict[str, float]]:
-    """Sum over the steps of the slowest term; its range; and which term was the slowest how often."""
+def _require_boundary(target: Target, boundary: str) -> None:
+    """Refuse a boundary that nobody knows, or for which the target has no figures."""
+    if boundary not in BOUNDARIES:
+        raise TargetError(f"boundary {boundary!r}", code="BAD_BOUNDARY", fix=f"use one of {', '.join(BOUNDARIES)}")
+    if boundary == "host" and not target.host:
+        raise TargetError("nothing is known of its host", where=target.name, code="NO_HOST",
+                          fix="use the boundary 'chip'")
+
+
+def _contents(target: Target, wide: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is included, and what is left out."""
+    b = target.boundary
+    return (*b.included, *(b.host if wide else [])), tuple(b.omitted_with_host if wide else b.omitted)
+
+
+def _latency(terms: Sequence[Term], samples: int, model: str) -> tuple[Amount, NDArray[np.float64], dict[str, float]]:
+    """Sum of the steps' times; its range; and which term was the longest how often.
+
+    Model "max": a step is its longest term (lower bound, arXiv 2601.10035). "phases": the longest phase, then what
+    comes after. Low: the longest term at the low figures; high: all terms one after the other at the high ones.
+    """
     known = [t for t in terms if t.figure.value is not None]
     missing = tuple(t.name for t in terms if t.figure.value is None and t.events.any())
     times = [(q.value, *q.bounds()) for t in known if (q := t.figure.quantity())]
-    bounds = [np.stack([t.events * time[i] for t, time in zip(known, times, strict=True)]) for i in range(3)]
-    per_sample = bounds[0].max(0).sum(-1)
-    low, high = (b.max(0).sum(-1).mean() for b in bounds[1:])
-    winner = bounds[0].argmax(0)
+    middle, low, high = (np.stack([t.events * time[i] for t, time in zip(known, times, strict=True)]) for i in range(3))
+    phases = {t.phase: [i for i, other in enumerate(known) if other.phase == t.phase] for t in known}
+    step = middle.max(0)
+    if model == "phases":
+        after = middle[phases.pop("", [])].sum(0)
+        step = np.stack([middle[own].sum(0) for own in phases.values()]).max(0) + after
+    per_sample = step.sum(-1)
+    least, most = (float(x.sum(-1).mean()) for x in (low.max(0), high.sum(0)))
+    winner = middle.argmax(0)
     share = {t.name: float((winner == i).mean()) for i, t in enumerate(known)}
-    return Amount(float(per_sample.mean()), float(low), float(high), "s", missing), per_sample, share
+    return Amount(float(per_sample.mean()), least, most, "s", missing), per_sample, share
 
 
-def _static(target: Target, latency: Amount, chips: int, cores: int) -> Amount:
-    """Power that is always drawn, for the time of one inference."""
-    items = []
-    for p in target.power:
-        if p.boundary == "included":
-            items.append(Item(p.name, p.per, float(chips if p.per == "chip" else cores), p.quantity()))
-    power = total(items, "W")
-    if power.value is None or latency.value is None:
-        return Amount(None, None, None, "J", power.missing or latency.missing)
-    low, high = (power.low or 0) * (latency.low or 0), (power.high or 0) * (latency.high or 0)
-    return Amount(power.value * latency.value, low, high, "J", power.missing + latency.missing)
+def _power(target: Target, boundary: str, run: Run) -> Amount:
+    """Power that is always drawn, as one reading of it says; unknown where there is no figure for that."""
+    items = [Item(p.name, p.per, float(run.chips if p.per == "chip" else run.cores), p.quantity())
+             for p in target.power if p.boundary == boundary]
+    return total(items, "W") if items else Amount(None, None, None, "W", (f"static, {boundary}",))
+
+
+def _host_times(target: Target, run: Run) -> tuple[Item, ...]:
+    """The times that the host adds to an inference."""
+    counts = {"inference": 1, "step": run.steps, "input value": run.input_values}
+    return tuple(Item(h.name, h.per, float(counts[h.per]), h.quantity()) for h in target.host if h.per in counts)
+
+
+def _host_energy(target: Target, latency: Amount, added: Amount) -> Amount:
+    """What the host processors take: some power all the time, some while they work."""
+    spans = {"whole": latency, "active": added}
+    parts = [total([Item(h.name, h.per, 1.0, h.quantity())], "W").times(spans[h.per], "J")
+             for h in target.host if h.per in spans]
+    if not parts:
+        return Amount(None, None, None, "J", ("host power",))
+    return sum(parts[1:], parts[0])
 
 
 def _constant_line(constant: Mapping[str, object]) -> str:
@@ -218,11 +312,13 @@ def _constant_line(constant: Mapping[str, object]) -> str:
     return f"    {constant['name']!s:32} {shown:18} {how}{constant['source']}"
 
 
-def _constants(prices: Target, target: Target) -> tuple[dict[str, object], ...]:
+def _constants(prices: Target, target: Target, wide: bool) -> tuple[dict[str, object], ...]:
     """Every number that went in, with its source."""
     rows: list[dict[str, object]] = []
-    figures = [(p.name, p) for p in prices.energy] + [(p.name, p) for p in target.power]
-    figures += [(f"time {n}", getattr(target.timing, n)) for n in type(target.timing).model_fields]
+    figures: list[tuple[str, Figure]] = [(p.name, p) for p in prices.energy]
+    figures += [(p.name, p) for p in target.power]
+    figures += [(f"time {n}", f) for n, f in target.times().items()]
+    figures += [(h.name, h) for h in target.host if wide]
     for name, f in figures:
         rows.append({"name": name, "value": f.value, "low": f.low, "high": f.high, "unit": f.unit, "source": f.source,
                      "measured": f.measured})

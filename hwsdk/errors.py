@@ -77,6 +77,12 @@ class MissingDependencyError(HwsdkError):
     default_code = "NOT_INSTALLED"
 
 
+class ExternalToolError(HwsdkError):
+    """A tool outside hwsdk, such as Lava, did not end in time or ended with an error."""
+
+    default_code = "CRASHED"
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One broken rule: ``need`` against ``limit`` (in ``unit``), at ``where``."""

@@ -11,6 +11,7 @@ from hwsdk.errors import UnsupportedError
 from hwsdk.ir.ledger import LedgerWriter
 from hwsdk.ir.neurons import IF, LI, LIF, CubaLI, CubaLIF, DiscreteLIF, I, Neuron, Threshold, is_spiking
 from hwsdk.ir.nodes import Shape
+from hwsdk.ir.refractory import refractory_steps
 from hwsdk.ir.semantics import Semantics
 
 Array = NDArray[np.float64]
@@ -110,11 +111,12 @@ def _cell(node: Neuron, sem: Semantics, decay_u: Array, decay_v: Array, bias: Ar
     v_reset = getattr(node, "v_reset", zero)
     v_leak = getattr(node, "v_leak", zero)
     theta = getattr(node, "v_threshold", getattr(node, "threshold", zero)) - v_reset
-    v_start = (v_leak if sem.initial == "leak" else zero) - v_reset
+    v_init = getattr(node, "v_init", None)
+    v_start = (v_init if v_init is not None else v_leak if sem.initial == "leak" else zero) - v_reset
     reset_by = theta / np.where(decay_v == 0, 1, decay_v) if sem.reset_timing == "next_step" else theta
     return DiscreteLIF(decay_u, decay_v, bias - (1 - decay_v) * v_reset, theta, reset_by, u_start, v_start, u_start,
                        v_start, v_reset + zero, sem.reset, ">" if isinstance(node, Threshold) else sem.comparison,
-                       is_spiking(node))
+                       is_spiking(node), refractory_steps(node, sem))
 
 
 def _membrane(node: Neuron, sem: Semantics) -> tuple[Array, Array, Array]:

@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsdk.errors import FitError, UnsupportedError, Violation
+from hwsdk.errors import FitError, InternalError, UnsupportedError, Violation
+from hwsdk.ir.ledger import Ledger, LedgerEntry
 from hwsdk.ir.mapping import Placement, Slice, Usage
 from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import Neuron
-from hwsdk.ir.nodes import Output
+from hwsdk.ir.nodes import Output, size
 from hwsdk.mappers import loihi_emit as emit
 from hwsdk.mappers import rules
-from hwsdk.mappers.loihi_memory import limits, population_memory, total_words
-from hwsdk.mappers.partition import Part, pack, split_populations, violations
-from hwsdk.mappers.place import place
-from hwsdk.programs.loihi import LoihiProgram
+from hwsdk.mappers.check import check
+from hwsdk.mappers.cuts import Rates
+from hwsdk.mappers.loihi_layout import Layout, layout, together
+from hwsdk.mappers.loihi_memory import limits, population_memory, row_words, total_words
+from hwsdk.mappers.loihi_rows import Rows, wire
+from hwsdk.mappers.objective import Search
+from hwsdk.mappers.pack import first_fit, merge
+from hwsdk.mappers.partition import Part, demands, partition, violations
+from hwsdk.mappers.place import Found, place
+from hwsdk.mappers.spread import spread
+from hwsdk.programs.loihi import MODELS, LoihiProgram
 from hwsdk.targets import Target
 
-PACKINGS = ("layer", "dense")
+PACKINGS = ("layer", "dense", "spread")
+Activity = Mapping[str, "NDArray[np.float64] | float"]
+"""Input or population -> mean spikes a step, of each neuron or of all."""
 MAX_SPLIT_ROUNDS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class MapOptions:
-    """chips: how many are at hand. packing: "layer" gives every part a core of its own where the chips have room,
-    "dense" puts small parts together. seed: for placement. rates: population -> spikes a step, measured, or None.
+    """chips: how many are at hand. seed, effort, time_budget: of the search, see hwsdk.mappers.objective.Search.
+
+    packing: "layer": the fewest parts of every layer, each on a core of its own where the chips have room. "dense":
+    parts together on the fewest cores, those first that save most messages and hops. "spread": as many parts as make
+    energy times time of a step least. step_time: seconds that no core may take longer than, as far as cutting and the
+    number of cores allow it. activity: measured spikes a step.
     """
 
     chips: int = 1
     packing: str = "layer"
     seed: int = 0
-    rates: dict[str, NDArray[np.float64]] | None = None
+    effort: str = "fast"
+    time_budget: float | None = None
+    step_time: float | None = None
+    activity: Activity | None = None
 
 
 def map_network(network: Network, target: Target, options: MapOptions, *, model_digest: str = "", losses: str = "",
@@ -45,24 +64,38 @@ def map_network(network: Network, target: Target, options: MapOptions, *, model_
         UnsupportedError: a rule of the chip is broken (delays, resets, registers).
         FitError: it needs more than there is; every broken limit is listed.
     """
-    say = progress or (lambda _: None)
+    say, start = progress or (lambda _: None), time.monotonic()
     if not network.is_integer:
         raise UnsupportedError("the mapper takes integer networks", code="NOT_INTEGER",
                                fix="quantise it first, or call hwsdk.compile")
     rules.require(network, target)
     refuse_too_many_neurons(network, target, options.chips)
     say("partition")
-    cores = _cores(network, target, options)
+    rates = rates_of(network, options.activity)
+    cores = together(_cores(network, target, options, rates))
     say("place")
     where, rows, heard = _emit_base(network, cores)
-    flow = emit.traffic(heard, where, _rates(where, options))
-    placement = Placement(cores, tuple(place(flow, target, options.chips, options.seed)))
+    flow = emit.traffic(heard, where, np.concatenate([rates[s.name] for s in where.populations]))
+    search = Search(options.seed, options.effort, options.time_budget, start)
+    found = place(flow, target, options.chips, search, say)
+    placement = Placement(cores, found.places)
     say("emit")
     used = core_usage(network, target, cores, emit.axons_out(heard, where))
-    return LoihiProgram(
+    program = LoihiProgram(
         network.name, target.name, target.version, target.digest(), model_digest or network.digest(), placement.chips,
         where.inputs, where.populations, _outputs(network), emit.arrays(network, where, rows, heard, placement),
-        network.semantics, used, network.ledger, losses, target.capabilities.graded_input)
+        network.semantics, used, network.ledger + _told(found, options), losses, target.capabilities.graded_input)
+    say("check")
+    check(network, program)
+    return program
+
+
+def _told(found: Found, options: MapOptions) -> Ledger:
+    """Whether the time ran out, which makes the program depend on the machine."""
+    if not found.cut_short:
+        return Ledger()
+    return Ledger((LedgerEntry("warning", "", "SEARCH_CUT_SHORT", f"the search for a placement was stopped after "
+                               f"{options.time_budget:g} s; another run may find another one"),))
 
 
 def refuse_too_many_neurons(network: Network, target: Target, chips: int) -> None:
@@ -82,22 +115,41 @@ def refuse_too_many_neurons(network: Network, target: Target, chips: int) -> Non
         Violation("neurons", f"whole network, most in {layer}", network.n_neurons, per_chip * chips, "neurons"),))
 
 
-def _cores(network: Network, target: Target, options: MapOptions) -> tuple[tuple[Slice, ...], ...]:
+def _cores(network: Network, target: Target, options: MapOptions, rates: Rates) -> tuple[tuple[Slice, ...], ...]:
     """Slices of each core, split further where outgoing axons overflow.
 
     Raises:
         FitError: more cores than the chips have.
     """
-    parts = split_populations(network, target)
     available = target.need("cores") * options.chips
-    roomy = options.packing == "layer" and len(parts) <= available
-    cores = [(p.slice,) for p in parts] if roomy else pack(parts, target)
+    found = demands(network, target, rates)
+    coarse = partition(network, found, target, options.step_time or math.inf)
+    if coarse is None:
+        raise InternalError("a partition without a limit of its parts was given up")
+    if options.packing == "spread" and coarse.parts < available:
+        coarse = spread(network, found, target, coarse, available)
+    parts = coarse.listed()
+    cores: list[tuple[Slice, ...]] = [(p.slice,) for p in parts]
+    if options.packing == "dense" or len(cores) > available:
+        cores = _packed(network, target, parts, rates, available, options)
     if len(cores) > available:
         raise _too_many_cores(network, target, options.chips, parts, len(cores))
     final = _split_for_axons(network, target, tuple(cores), available)
     if len(final) > available:
         raise _too_many_cores(network, target, options.chips, parts, len(final))
     return final
+
+
+def _packed(network: Network, target: Target, parts: list[Part], rates: Rates, available: int, options: MapOptions,
+            ) -> list[tuple[Slice, ...]]:
+    """Parts together on cores, none of which takes longer than the step time, unless there are too few cores."""
+    rate = np.concatenate([rates[name] for name in (*network.inputs, *network.populations)])
+    for limit in dict.fromkeys((options.step_time or math.inf, math.inf)):
+        cores = merge(network, parts, target, rate, limit)
+        if len(cores) <= available:
+            return cores
+    fewest = first_fit(parts, target)
+    return fewest if len(fewest) < len(cores) else cores
 
 
 def _split_for_axons(network: Network, target: Target, cores: tuple[tuple[Slice, ...], ...],
@@ -126,11 +178,11 @@ def _halves(core: tuple[Slice, ...]) -> tuple[tuple[Slice, ...], ...]:
 
 
 def _emit_base(network: Network, cores: tuple[tuple[Slice, ...], ...],
-               ) -> tuple[emit.Layout, emit.Rows, NDArray[np.bool_]]:
+               ) -> tuple[Layout, Rows, emit.Axons]:
     """Layout, synapses and who hears whom."""
-    where = emit.layout(network, cores)
-    rows = emit.synapse_rows(network, where)
-    return where, rows, emit.listening(rows, where, len(cores))
+    where = layout(network, cores)
+    rows = wire(network, where)
+    return where, rows, emit.axons(rows)
 
 
 def core_usage(network: Network, target: Target, cores: tuple[tuple[Slice, ...], ...],
@@ -164,11 +216,21 @@ def _too_many_cores(network: Network, target: Target, chips: int, parts: list[Pa
         Violation("cores", f"whole network; {layer} alone takes {by_layer[layer]}", need, limit, "cores"),))
 
 
-def _rates(where: emit.Layout, options: MapOptions) -> NDArray[np.float64] | None:
-    """Spikes a step of every neuron by id, or None."""
-    if options.rates is None:
-        return None
-    return np.concatenate([options.rates.get(s.name, np.ones(s.n)) for s in where.populations])
+def rates_of(network: Network, activity: Activity | None) -> dict[str, NDArray[np.float64]]:
+    """Sender -> spikes a step of each neuron: as measured, 1 where nothing is said.
+
+    Raises:
+        UnsupportedError: an activity that does not suit its population.
+    """
+    found = {}
+    for name in (*network.inputs, *network.populations):
+        n = size(network.shapes[name])
+        given = np.asarray((activity or {}).get(name, 1.0), np.float64).ravel()
+        if len(given) not in (1, n) or not np.isfinite(given).all() or (given < 0).any():
+            raise UnsupportedError(f"an activity of {len(given)} numbers for {n} neurons", where=name,
+                                   code="BAD_ACTIVITY", fix="give one number, or one a neuron, 0 or more")
+        found[name] = np.broadcast_to(given, n)
+    return found
 
 
 def _outputs(network: Network) -> dict[str, tuple[str, ...]]:
@@ -185,10 +247,10 @@ def _names(core: tuple[Slice, ...]) -> str:
 def legality(program: LoihiProgram, target: Target) -> tuple[Violation, ...]:
     """Every limit of the target that the program breaks, and every resource of which it takes more than it says.
 
-    Neurons, groups and axons are counted again from the cores' memories; empty means legal.
+    Neurons, groups, axons and synapse words are counted again from the cores' memories; empty means legal.
     """
     found = [v for i, u in enumerate(program.usage) for v in violations(dict(u), target, f"core {i}")]
-    for resource, counted in recount(program).items():
+    for resource, counted in recount(program, target).items():
         for core, amount in enumerate(counted):
             if amount > program.usage[core][resource]:
                 found.append(Violation(f"{resource} as stated", f"core {core}", int(amount),
@@ -200,14 +262,20 @@ def legality(program: LoihiProgram, target: Target) -> tuple[Violation, ...]:
     return tuple(found)
 
 
-def recount(program: LoihiProgram) -> dict[str, NDArray[np.int64]]:
+def recount(program: LoihiProgram, target: Target) -> dict[str, NDArray[np.int64]]:
     """Resource -> what each core's memory really holds, from the arrays alone."""
     a = program.arrays
     n_inputs = sum(s.n for s in program.inputs)
     fan_out = np.diff(a.out_ptr)[n_inputs:][a.source_id - n_inputs]
-    table = np.stack([a.du, a.dv, a.vth, a.reset_by])
+    model = np.concatenate([np.full(s.n, list(MODELS).index(s.model)) for s in program.populations])
+    extra = a.extra if a.extra.shape[1] else np.zeros((len(a.extra), len(a.du)), np.int32)
+    table = np.stack([model[a.source_id - n_inputs], a.du, a.dv, a.vth, a.reset_by, a.reset, a.fires, *extra])
     bounds = list(zip(a.neuron_ptr[:-1], a.neuron_ptr[1:], strict=True))
+    long = np.add.reduceat(a.delay > 1, a.row_ptr[:-1]) > 0 if len(a.row_bits) else np.zeros(0, bool)
+    words = row_words(np.diff(a.row_ptr), a.row_bits.astype(np.int64), a.row_shared, long & ~a.row_shared, target)
+    sums = np.r_[0, np.cumsum(words)]
     return {
+        "synapse_words": np.diff(sums[a.core_row_ptr]),
         "neurons": np.diff(a.neuron_ptr), "axons_in": np.diff(a.axon_ptr),
         "axons_out": np.array([fan_out[lo:hi].sum() for lo, hi in bounds], np.int64),
         "groups": np.array([np.unique(table[:, lo:hi], axis=1).shape[1] for lo, hi in bounds], np.int64),

@@ -18,6 +18,7 @@ COLUMNS: dict[str, type[np.generic]] = {
     "du": np.int32, "dv": np.int32, "vth": np.int32, "bias": np.int32, "u_init": np.int32, "v_init": np.int32,
     "reset_by": np.int32, "reset": np.uint8, "fires": np.bool_,
 }
+CONFIGURATION = ("du", "dv", "vth", "reset_by", "reset", "fires")
 EXTRA_ROWS = max(len(names) for names in MODELS.values())
 
 
@@ -46,6 +47,13 @@ def columns(cells: list[Neuron], order: IntArray) -> dict[str, NDArray[Any]]:
     extra = np.concatenate([_extra(cell, table) for cell, table in zip(cells, tables, strict=True)], axis=1)
     found["extra"] = extra[:, order] if extra.any() else extra[:, :0]
     return found
+
+
+def configuration(cell: Neuron) -> IntArray:
+    """(parameters, n): what neurons must have in common to share one group: all parameters but bias and first state."""
+    table = _table(cell)
+    rows = [np.broadcast_to(np.asarray(table.get(name, 0)).ravel(), cell.n) for name in CONFIGURATION]
+    return np.concatenate([np.stack(rows).astype(np.int64), _extra(cell, table)])
 
 
 def _extra(cell: Neuron, table: dict[str, Any]) -> NDArray[np.int32]:
@@ -84,7 +92,7 @@ def _rf(cell: FixedRF) -> dict[str, Any]:
 
 @_table.register
 def _sigma_delta(cell: FixedSigmaDelta) -> dict[str, Any]:
-    return {"vth": cell.vth, "bias": cell.bias, "fires": True, "spike_exp": cell.spike_exp,
+    return {"vth": cell.vth, "bias": cell.bias, "fires": cell.fires, "spike_exp": cell.spike_exp,
             "state_exp": cell.state_exp, "relu": cell.activation == "relu", "cum_error": cell.cum_error}
 
 

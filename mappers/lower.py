@@ -1,13 +1,15 @@
 """lower: any ir.Network -> the same network as DiscreteLIF populations joined by Synapses, exact in real arithmetic.
 
-Connections between populations become matrices, gains move into the weights, resets move to 0, biases act on the
-membrane, and every population gets a lag so that each connection takes one step or more, as chips need.
+Connections between populations become synapses, or stay the kernel of one convolution; gains move into the weights,
+resets move to 0, biases act on the membrane, and every population gets a lag so that each connection takes one step or
+more, as chips need.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +18,11 @@ from hwsdk.errors import UnsupportedError
 from hwsdk.ir.affine import constant_currents
 from hwsdk.ir.ledger import LedgerWriter
 from hwsdk.ir.network import Edge, Network
-from hwsdk.ir.neurons import Neuron, is_spiking
-from hwsdk.ir.nodes import Flatten, Input, Node, Output, SharedKernel, Synapses
+from hwsdk.ir.neurons import LI, CubaLI, I, Neuron, is_spiking
+from hwsdk.ir.nodes import Conv, ConvSynapses, Flatten, Input, Node, Output, Scale, Synapses
+from hwsdk.ir.plastic import PlasticSynapses
 from hwsdk.mappers.discretise import Discrete, discretise, readout
-from hwsdk.mappers.maps import LinearMap, identity
+from hwsdk.mappers.maps import LinearMap, identity, is_one_to_one, times_channels, used_weights
 from hwsdk.mappers.retime import Link, lags
 
 Reach = dict[str, LinearMap]
@@ -39,6 +42,7 @@ class Lower:
         Raises:
             UnsupportedError: a part that no chip neuron of this form can do exactly; the code and fix say which.
         """
+        _refuse_plasticity(network)
         _refuse_extreme_values(network)
         with np.errstate(over="ignore", invalid="ignore"):
             lowered = self._lowered(network)
@@ -48,7 +52,7 @@ class Lower:
     def _lowered(self, network: Network) -> Network:
         """The pass without its checks of magnitude."""
         log = LedgerWriter()
-        network = _with_readouts(network, log)
+        network = _with_readouts(_with_folded_factors(network, log), log)
         _refuse_analog_sources(network)
         currents = constant_currents(network)
         cells = {n: discretise(n, p, network.semantics, currents[n], log) for n, p in network.populations.items()}
@@ -61,8 +65,7 @@ class Lower:
         for b in bundles:
             nodes[b.name] = b.synapses(lag, cells[b.link.target].gain, network.semantics.dt if _dirac(network) else 1.0)
             edges += [Edge(b.link.source, b.name), Edge(b.name, b.link.target)]
-            via = "the direct connection" if b.via == b.link.source else b.via
-            log.changed(b.name, "FOLDED", f"{via} became {nodes[b.name].parameters()} synapses")
+            log.changed(b.name, "FOLDED", f"{b.via_text} became {_kind(nodes[b.name])}")
         edges += _output_edges(network, nodes)
         if any(lag.values()):
             log.changed("", "RETIMED", "each connection takes one step on the chip; lags: "
@@ -80,30 +83,41 @@ class _Bundle:
     linear: LinearMap
     via: str
 
-    def synapses(self, lag: dict[str, int], gain: NDArray[np.float64], dt: float) -> Synapses:
+    @property
+    def via_text(self) -> str:
+        """What it was in the model."""
+        return "the direct connection" if self.via == self.link.source else self.via
+
+    def synapses(self, lag: dict[str, int], gain: NDArray[np.float64], dt: float) -> Synapses | ConvSynapses:
         """The projection, with the retimed delays and the target's gain in the weights."""
         shift = self.link.extra + lag[self.link.target] - lag[self.link.source]
-        source, target, weight, ticks = _columns(self.linear)
         conv = self.linear.conv
-        shared = None
-        if conv is not None and _same_in_channel(gain):
-            shared = SharedKernel(conv.weight.shape[1] * conv.groups, conv.kernel, conv.groups)
-        return Synapses(
-            self.linear.in_shape, self.linear.out_shape, source, target, weight * gain.ravel()[target] / dt,
-            ticks + shift, shared,
-        )
+        if conv is not None and not is_one_to_one(conv):
+            conv = times_channels(conv, gain)
+            if conv is not None:
+                return _shared(self.linear, conv, self.linear.delay + shift, dt)
+        source, target, weight, ticks = _columns(self.linear)
+        return Synapses(self.linear.in_shape, self.linear.out_shape, source, target, weight * gain.ravel()[target] / dt,
+                        ticks + shift)
 
 
-def _same_in_channel(gain: NDArray[np.float64]) -> bool:
-    """True if all places of a channel have one gain; otherwise a kernel's weights differ from place to place."""
-    rows = gain.reshape(gain.shape[0], -1)
-    return bool((rows == rows[:, :1]).all())
+def _shared(linear: LinearMap, conv: Conv, ticks: int, dt: float) -> ConvSynapses:
+    """A projection whose kernel is stored once."""
+    weight = used_weights(conv, linear.in_shape) / dt
+    return ConvSynapses(linear.in_shape, linear.out_shape, conv.out_shape(linear.in_shape), weight, conv.stride,
+                        conv.padding, conv.dilation, conv.groups, ticks)
+
+
+def _kind(node: Node) -> str:
+    """A projection in a few words."""
+    what = "weights of a convolution kernel" if isinstance(node, ConvSynapses) else "synapses"
+    return f"{node.parameters()} {what}"
 
 
 def _columns(linear: LinearMap) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     """(source, target, weight, delay) of every non-zero entry, by ascending source, then target, then delay."""
     columns = []
-    for delay, matrix in sorted(linear.parts.items()):
+    for delay, matrix in sorted(linear.parts().items()):
         by_source = matrix.tocsc()
         by_source.eliminate_zeros()
         by_source.sort_indices()
@@ -143,11 +157,11 @@ def _bundles(network: Network, cells: dict[str, Discrete]) -> list[_Bundle]:
         for edge in network.sources(target):
             for emitter, linear in reach[edge.source].items():
                 linear = linear.delayed(edge.delay_ticks)
-                if linear.nnz == 0:
+                first = linear.first_delay
+                if first is None:
                     continue
                 base = f"{emitter}->{target}"
                 name = base if edge.source == emitter or len(network.sources(target)) == 1 else f"{base}:{edge.source}"
-                first = min(d for d, m in linear.parts.items() if m.nnz)
                 found.append(_Bundle(name, Link(emitter, target, first, cell.extra_delay), linear, edge.source))
     return found
 
@@ -171,6 +185,35 @@ def _stateless_order(network: Network) -> list[str]:
         done += ready
         pending = [n for n in pending if n not in ready]
     return done
+
+
+def _with_folded_factors(network: Network, log: LedgerWriter) -> Network:
+    """Move the factors between a population that never fires and its Output into the population, which is linear."""
+    for output in network.outputs:
+        way = _way_back(network, output)
+        factors = [n for n in way if isinstance(network.nodes[n], Scale)]
+        cell = network.nodes[way[-1]] if way else None
+        if not factors or not isinstance(cell, I | LI | CubaLI):
+            continue
+        factor = np.prod([network.nodes[n].scale.ravel() for n in factors], axis=0).reshape(cell.shape)  # type: ignore[attr-defined]
+        scaled = {f: getattr(cell, f) * factor for f in ("r", "v_leak") if hasattr(cell, f)}
+        kept = [output, *(n for n in way if n not in factors)]
+        nodes = {n: x for n, x in network.nodes.items() if n not in factors} | {way[-1]: replace(cell, **scaled)}
+        edges = [e for e in network.edges if e.source not in way] + [Edge(b, a) for a, b in pairwise(kept)]
+        log.changed(way[-1], "FACTOR_FOLDED", f"{', '.join(factors)} moved into the weights; v is what {output} reads")
+        network = network.replace(nodes=nodes, edges=tuple(edges))
+    return network
+
+
+def _way_back(network: Network, output: str) -> list[str]:
+    """Nodes from an Output back through Flatten and Scale to what they follow; [] if any has another way out."""
+    way = [output]
+    while len(way) == 1 or isinstance(network.nodes[way[-1]], Flatten | Scale):
+        into = network.sources(way[-1])
+        if len(into) != 1 or into[0].delay_ticks or len(network.targets(into[0].source)) != 1:
+            return []
+        way.append(into[0].source)
+    return way[1:]
 
 
 def _with_readouts(network: Network, log: LedgerWriter) -> Network:
@@ -206,6 +249,16 @@ def _output_edges(network: Network, nodes: dict[str, Node]) -> list[Edge]:
                 nodes[name] = Output(network.shapes[source])
                 edges.append(Edge(source, name))
     return edges
+
+
+def _refuse_plasticity(network: Network) -> None:
+    """The synapses of these targets keep the weights that were written."""
+    learning = {n: x.rule for n, x in network.of(PlasticSynapses).items() if isinstance(x, PlasticSynapses)}
+    if learning:
+        rules = " and ".join(sorted({type(rule).__name__ for rule in learning.values()}))
+        raise UnsupportedError(f"weights that change by {rules}; this target does not learn", where=", ".join(learning),
+                               code="PLASTICITY", fix="run it in hwsdk.simulators.reference, probe the projection's "
+                               '"weight" there, and connect with the weights it ended with, without plasticity')
 
 
 def _refuse_extreme_values(network: Network) -> None:

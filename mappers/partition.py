@@ -1,9 +1,8 @@
-"""partition: split every population into the fewest parts that fit a core, and put small parts together if asked."""
+"""partition: cut every population into parts that fit a core, in the number and shape that cost least."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,31 +12,38 @@ from hwsdk.errors import FitError, Violation
 from hwsdk.ir.mapping import Slice
 from hwsdk.ir.network import Network
 from hwsdk.mappers import loihi_emit as emit
-from hwsdk.mappers.loihi_memory import PartUsage, PopulationMemory, limits, population_memory, total_words
+from hwsdk.mappers.cut_kernels import explicit_load
+from hwsdk.mappers.cuts import Demand, Rates, demand, plans
+from hwsdk.mappers.loihi_layout import layout
+from hwsdk.mappers.loihi_memory import PartUsage, PopulationMemory, limits, total_words
+from hwsdk.mappers.loihi_rows import wire
+from hwsdk.mappers.regroup import regrouped
 from hwsdk.targets import Target
 
 IntArray = NDArray[np.int64]
-Core = tuple[Slice, ...]
+Floats = NDArray[np.float64]
 MAX_ROUNDS = 12
-GOOD_ENOUGH = 2
-"""No other order of cutting is tried once the parts are at most this multiple of the fewest thinkable."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A slice with what it takes of a core."""
+    """A slice with what it takes of a core, and seconds and messages a step."""
 
     slice: Slice
     usage: dict[str, int]
+    seconds: float
+    messages: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:
-    """A population in ``parts`` equal parts along ``order``."""
+    """A population in parts. part: of each neuron; seconds, messages: a step, of each part."""
 
-    memory: PopulationMemory
-    order: IntArray
+    demand: Demand
+    part: IntArray
     usage: PartUsage
+    seconds: Floats
+    messages: Floats
 
     @property
     def parts(self) -> int:
@@ -46,99 +52,156 @@ class Cut:
 
     def slices(self) -> list[Slice]:
         """The neurons of each part."""
-        part = _equal_parts(self.order, self.parts)
-        by_part = np.split(np.argsort(part, kind="stable"), np.cumsum(self.usage.neurons)[:-1])
-        return [Slice(self.memory.name, index) for index in by_part]
+        by_part = np.split(np.argsort(self.part, kind="stable"), np.cumsum(self.usage.neurons)[:-1])
+        return [Slice(self.demand.memory.name, index) for index in by_part]
+
+    def listed(self) -> list[Part]:
+        """The parts one by one."""
+        return [Part(s, self.usage.of(i), float(self.seconds[i]), float(self.messages[i]))
+                for i, s in enumerate(self.slices())]
 
 
-def split_populations(network: Network, target: Target) -> list[Part]:
-    """The parts of all populations, in causal order; each fits a core by itself.
+@dataclass(frozen=True, slots=True, eq=False)
+class Partition:
+    """The cuts of all populations, in causal order."""
+
+    cuts: tuple[Cut, ...]
+
+    @property
+    def parts(self) -> int:
+        """Parts in all."""
+        return sum(c.parts for c in self.cuts)
+
+    @property
+    def seconds(self) -> float:
+        """Time of the busiest part in a step."""
+        return max(float(c.seconds.max()) for c in self.cuts)
+
+    @property
+    def messages(self) -> float:
+        """Messages in a step."""
+        return sum(float(c.messages.sum()) for c in self.cuts)
+
+    def listed(self) -> list[Part]:
+        """All parts."""
+        return [p for c in self.cuts for p in c.listed()]
+
+
+def demands(network: Network, target: Target, rates: Rates) -> list[Demand]:
+    """What decides about the cuts of each population."""
+    return [demand(network, name, target, rates) for name in network.populations]
+
+
+def partition(network: Network, found: list[Demand], target: Target, bound: float = math.inf,
+              most: float = math.inf) -> Partition | None:
+    """The fewest parts that fit a core and take at most ``bound`` seconds a step, in the shape of least cost.
+
+    None as soon as there are more than ``most``.
 
     Raises:
         FitError: a single neuron takes more than a core has, naming the layer, the need and the limit.
     """
-    cuts = [_split(population_memory(network, name, target)) for name in network.populations]
+    cuts: list[Cut] = []
+    for d in found:
+        cuts.append(cut(d, bound))
+        if sum(c.parts for c in cuts) > most:
+            return None
     for _ in range(MAX_ROUNDS):
-        finer = _cut_for_axons(network, cuts)
+        finer = _cut_for_axons(network, cuts, target, bound)
         if finer is None:
             break
         cuts = finer
-    return [Part(s, cut.usage.of(i)) for cut in cuts for i, s in enumerate(cut.slices())]
+    return Partition(tuple(cuts))
 
 
-def _cut_for_axons(network: Network, cuts: list[Cut]) -> list[Cut] | None:
+def cut(d: Demand, bound: float, k: int = 1) -> Cut:
+    """A population in k parts or more; see ``partition``."""
+    target = d.memory.target
+    k = min(d.n, max(k, -(-d.n // target.need("neurons")), _for_groups(d.memory)))
+    while k <= d.n:
+        ratio = math.inf
+        for plan in sorted(_scored(d, k), key=lambda p: p[:2]):
+            seconds, messages, part, parts = plan[2:]
+            full = _late(d, seconds, bound)
+            for counted in (d.memory.without_axons, d.memory.usage):
+                if full <= 1:
+                    usage = counted(part, parts)
+                    full = fullness(usage, target)
+            if full <= 1:
+                return _better(Cut(d, part, usage, seconds, messages), bound)
+            ratio = min(ratio, full)
+        if k == d.n:
+            break
+        k = _more(k, d.n, ratio)
+    raise FitError(f"one neuron of {d.memory.name} alone does not fit a core", violations=_single(d.memory),
+                   where=d.memory.name)
+
+
+def _late(d: Demand, seconds: Floats, bound: float) -> float:
+    """How much too long the busiest part takes; cutting below one neuron does not help."""
+    return float(seconds.max()) / bound if len(seconds) < d.n else 0.0
+
+
+def _scored(d: Demand, k: int) -> list[tuple[int, float, Floats, Floats, IntArray, int]]:
+    """(parts, cost, seconds, messages, part of each neuron, parts) of each plan.
+
+    The cost of plans with the same number of parts is their messages and the time of their busiest part, each as a
+    multiple of the least of all.
+    """
+    found = [(p, *p.load()) for p in plans(d, k)]
+    least_messages = min((m.sum() for _, m, _ in found), default=0.0) or 1.0
+    least_time = min((t.max() for _, _, t in found), default=0.0) or 1.0
+    return [(p.parts, float(m.sum() / least_messages + t.max() / least_time), t, m, p.part(), p.parts)
+            for p, m, t in found]
+
+
+def _better(tried: Cut, bound: float) -> Cut:
+    """With neurons moved between the parts, if that saves messages and still fits."""
+    d = tried.demand
+    part = regrouped(d, tried.part, tried.parts)
+    if part is None:
+        return tried
+    messages, synops = np.zeros(tried.parts), np.zeros(tried.parts)
+    for s, rate in d.explicit:
+        explicit_load(s.source, s.target, part, rate, messages, synops)
+    sizes = np.bincount(part, minlength=tried.parts)
+    neuron = sizes * d.update + sizes / d.n * d.fired * (d.times.spike + d.times.message_out)
+    seconds = np.maximum(neuron, messages * d.times.message_in + synops * d.times.private)
+    moved = Cut(d, part, d.memory.usage(part, tried.parts), seconds, messages)
+    good = fullness(moved.usage, d.memory.target) <= 1 and _late(d, seconds, bound) <= 1
+    return moved if good and messages.sum() < tried.messages.sum() else tried
+
+
+def _for_groups(memory: PopulationMemory) -> int:
+    """Parts that the groups need at the least."""
+    limit = memory.target.limit("groups")
+    return -(-(int(memory.group.max(initial=0)) + 1) // limit) if limit else 1
+
+
+def _cut_for_axons(network: Network, cuts: list[Cut], target: Target, bound: float) -> list[Cut] | None:
     """More parts where the outgoing axons, which depend on all cuts, overflow a core; None if they do not."""
-    cores = tuple((s,) for cut in cuts for s in cut.slices())
-    where = emit.layout(network, cores)
-    out = emit.axons_out(emit.listening(emit.synapse_rows(network, where), where, len(cores)), where)
+    if not _may_overflow(network, cuts, target):
+        return None
+    where = layout(network, tuple((s,) for c in cuts for s in c.slices()))
+    out = emit.axons_out(emit.axons(wire(network, where)), where)
     finer, first = [], 0
-    for cut in cuts:
-        own = out[first : first + cut.parts]
-        first += cut.parts
-        ratio = max(_ratio({**cut.usage.of(i), "axons_out": int(n)}, cut.memory.target) for i, n in enumerate(own))
-        more = _more(cut.parts, len(cut.order), ratio)
-        found = _cut(cut.memory, cut.order, more, len(cut.order)) if ratio > 1 else None
-        finer.append(found or cut)
+    for c in cuts:
+        own = out[first : first + c.parts]
+        first += c.parts
+        full = fullness(c.usage, target, own)
+        finer.append(cut(c.demand, bound, _more(c.parts, c.demand.n, full)) if full > 1 and c.parts < c.demand.n else c)
     return None if all(a is b for a, b in zip(cuts, finer, strict=True)) else finer
 
 
-def _split(memory: PopulationMemory) -> Cut:
-    """The best of the orders in which a population can be cut."""
-    n, best = memory.cell.n, None
-    fewest = -(-n // memory.target.need("neurons"))
-    for order in _orders(memory):
-        found = _cut(memory, order, 1, n if best is None else best.parts)
-        if found is not None and (best is None or _cost(found) < _cost(best)):
-            best = found
-        if best is not None and best.parts <= max(GOOD_ENOUGH * fewest, 1):
-            break
-    if best is None:
-        raise FitError(f"one neuron of {memory.name} alone does not fit a core", violations=_single(memory),
-                       where=memory.name)
-    return best
-
-
-def _cost(cut: Cut) -> tuple[int, int]:
-    """Fewer parts, then fewer messages."""
-    return cut.parts, int(cut.usage.axons_in.sum())
-
-
-def _orders(memory: PopulationMemory) -> Iterator[IntArray]:
-    """Neurons in the order of cutting: by place, by channel, then by place within ever smaller blocks of channels."""
-    shape = memory.cell.shape
-    natural = np.arange(int(np.prod(shape, dtype=np.int64)))
-    if len(shape) < 2 or shape[0] == 1:
-        yield natural
-        return
-    groups = int(memory.group.max(initial=0)) + 1
-    least = min(-(-groups // (memory.target.limit("groups") or groups)), shape[0])
-    for blocks in dict.fromkeys((least, shape[0], *(2**i for i in range(1, shape[0].bit_length())))):
-        if blocks >= least:
-            parts = np.array_split(natural.reshape(shape), blocks)
-            yield np.concatenate([np.moveaxis(b, 0, -1).ravel() for b in parts])
-
-
-def _cut(memory: PopulationMemory, order: IntArray, k: int, most: int) -> Cut | None:
-    """Equal parts, as few as fit but k to ``most``; None if there is no such number."""
-    n = len(order)
-    while k <= min(n, most):
-        part = _equal_parts(order, k)
-        for counted in (memory.without_axons, memory.usage):
-            usage = counted(part, k)
-            ratio = max(_ratio(usage.of(i), memory.target) for i in range(k))
-            if ratio > 1:
-                break
-        else:
-            return Cut(memory, order, usage)
-        k = _more(k, n, ratio)
-    return None
-
-
-def _equal_parts(order: IntArray, k: int) -> IntArray:
-    """Part of each neuron."""
-    part = np.empty(len(order), np.int64)
-    part[order] = np.arange(len(order)) * k // len(order)
-    return part
+def _may_overflow(network: Network, cuts: list[Cut], target: Target) -> bool:
+    """Could a core overflow if every neuron sent to all parts that it could?"""
+    parts = {c.demand.memory.name: c.parts for c in cuts}
+    for c in cuts:
+        behind = sum(parts[t.target] for e in network.targets(c.demand.memory.name) for t in network.targets(e.target)
+                     if t.target in parts)
+        if fullness(c.usage, target, c.usage.neurons * behind) > 1:
+            return True
+    return False
 
 
 def _more(k: int, n: int, ratio: float) -> int:
@@ -146,18 +209,26 @@ def _more(k: int, n: int, ratio: float) -> int:
     return n if k < n < k * min(ratio, 2) else max(k + 1, math.ceil(k * min(ratio, 2)))
 
 
-def _ratio(usage: dict[str, int], target: Target) -> float:
-    """The fullest resource, as a share of its limit."""
-    full = {**usage, "total_words": total_words(usage)}
-    return max(full[name] / limit for name, limit in limits(target).items() if limit and name in full)
+def fullness(usage: PartUsage, target: Target, axons_out: IntArray | int = 0) -> float:
+    """The fullest resource of all parts, as a share of its limit."""
+    full = {"neurons": usage.neurons, "groups": usage.groups, "axons_in": usage.axons_in,
+            "synapse_words": usage.synapse_words, "axons_out": axons_out + np.zeros_like(usage.neurons)}
+    full["total_words"] = usage.neurons + usage.synapse_words + usage.axons_in + full["axons_out"]
+    return max(float(full[name].max()) / limit for name, limit in limits(target).items() if limit)
 
 
 def _single(memory: PopulationMemory) -> tuple[Violation, ...]:
     """Which limits the largest single neuron breaks."""
     n = memory.cell.n
     usage = memory.usage(np.arange(n), n)
-    worst = max(range(n), key=lambda i: _ratio(usage.of(i), memory.target))
+    worst = max(range(n), key=lambda i: ratio(usage.of(i), memory.target))
     return tuple(violations(usage.of(worst), memory.target, f"{memory.name}, neuron {worst}"))
+
+
+def ratio(usage: dict[str, int], target: Target) -> float:
+    """The fullest resource of one core, as a share of its limit."""
+    full = {**usage, "total_words": total_words(usage)}
+    return max(full[name] / limit for name, limit in limits(target).items() if limit and name in full)
 
 
 def violations(usage: dict[str, int], target: Target, where: str) -> list[Violation]:
@@ -168,18 +239,3 @@ def violations(usage: dict[str, int], target: Target, where: str) -> list[Violat
         if limit is not None and full.get(name, 0) > limit:
             found.append(Violation(name, where, full[name], limit, target.limits[name].unit))
     return found
-
-
-def pack(parts: list[Part], target: Target) -> list[Core]:
-    """First fit in causal order: parts share a core while the sum of what they take is within its limits."""
-    cores: list[tuple[list[Slice], dict[str, int]]] = []
-    for part in parts:
-        for slices, used in cores:
-            both = {k: used[k] + v for k, v in part.usage.items()}
-            if _ratio(both, target) <= 1:
-                slices.append(part.slice)
-                used.update(both)
-                break
-        else:
-            cores.append(([part.slice], dict(part.usage)))
-    return [tuple(slices) for slices, _ in cores]

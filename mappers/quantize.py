@@ -7,24 +7,26 @@ where signs are mixed) with a common exponent, bias mantissa and exponent, thres
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsdk.errors import UnsupportedError
 from hwsdk.ir.fixed import FixedLIF
+from hwsdk.ir.grid import MAX_WEIGHT_EXP
 from hwsdk.ir.ledger import LedgerWriter
 from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import DiscreteLIF
-from hwsdk.ir.nodes import Node, Synapses
+from hwsdk.ir.nodes import ConvSynapses, Node, Synapses
 from hwsdk.ir.trace import Trace
+from hwsdk.mappers import quantize_weights as weights
 from hwsdk.mappers.quantize_neuron import U_LIMIT, quantize_cell
+from hwsdk.mappers.quantize_weights import Projection, integer_weights, weight_limit
 
 Array = NDArray[np.float64]
 VTH_LIMIT = (1 << 17) - 1
 BIAS_LIMIT = 4095 << 7
-MAX_WEIGHT_EXP = 7
 HEADROOM = 2.0
 """v must be able to rise to this multiple of the threshold."""
 WISHED_HEADROOM = 16.0
@@ -111,14 +113,16 @@ class Quantize:
                log: LedgerWriter) -> LayerLoss:
         """Quantise one population with everything that enters it."""
         incoming = {e.source: network.nodes[e.source] for e in network.sources(name)}
-        synapses = {n: s for n, s in incoming.items() if isinstance(s, Synapses)}
+        channel = self._channels(cell)
+        synapses = {n: weights.with_kernel_scales(s, channel) for n, s in incoming.items()
+                    if isinstance(s, Synapses | ConvSynapses)}
         u_peak, v_peak = self._peaks(name, cell, synapses)
-        unit = choose_unit(name, cell, synapses, self._channels(cell), self.bits, u_peak, v_peak)
+        unit = choose_unit(name, cell, synapses, channel, self.bits, u_peak, v_peak)
         whole = {n: integer_weights(s, unit, self.bits, n) for n, s in synapses.items()}
         fixed = quantize_cell(name, cell, unit.reshape(cell.shape), network.lag.get(name, 0), log)
         _refuse_if_all_lost(name, synapses, whole, self.bits)
         nodes[name] = fixed
-        nodes.update({n: _without_zeros(s) for n, s in whole.items()})
+        nodes.update({n: weights.without_zeros(s) for n, s in whole.items()})
         loss = _loss(name, cell, fixed, unit, synapses, whole, u_peak)
         log.changed(name, "QUANTISED", f"weights to {self.bits} bits (error {loss.weight_error:.2%}, "
                     f"{loss.lost_weights} became 0), threshold error {loss.threshold_error:.2%}")
@@ -130,7 +134,7 @@ class Quantize:
             return np.zeros(cell.n, np.int64)
         return np.repeat(np.arange(cell.shape[0]), cell.n // cell.shape[0])
 
-    def _peaks(self, name: str, cell: DiscreteLIF, synapses: dict[str, Synapses]) -> tuple[Array, Array]:
+    def _peaks(self, name: str, cell: DiscreteLIF, synapses: dict[str, Projection]) -> tuple[Array, Array]:
         """Largest |u| and |v| of each neuron, flat: measured with something to spare, or estimated."""
         u_start = np.abs(cell.u_init).ravel()
         lift = WISHED_HEADROOM * np.abs(cell.v_threshold).ravel() * cell.fires
@@ -139,14 +143,14 @@ class Quantize:
             return np.maximum(SPARE * u, u_start), np.maximum(SPARE * v, lift)
         total = np.zeros(cell.n)
         for s in synapses.values():
-            total += np.bincount(s.target, weights=np.abs(s.weight), minlength=cell.n)
+            total += weights.fan_in(s)
         u_stay, v_stay = (np.minimum(1 / np.maximum(1 - x.ravel(), 1e-12), LONGEST_STAY)
                           for x in (cell.decay_u, cell.decay_v))
         u = np.asarray(np.maximum(total * u_stay, u_start))
         return u, lift if cell.fires else (u + np.abs(cell.bias).ravel()) * v_stay
 
 
-def choose_unit(name: str, cell: DiscreteLIF, synapses: dict[str, Synapses], channel: NDArray[np.int64], bits: int,
+def choose_unit(name: str, cell: DiscreteLIF, synapses: dict[str, Projection], channel: NDArray[np.int64], bits: int,
                 u_peak: Array, v_peak: Array) -> Array:
     """Weight units per model unit, one a neuron (flat): the candidate with the least weight and threshold error.
 
@@ -171,7 +175,7 @@ def _smallest(values: Array, channel: NDArray[np.int64]) -> Array:
     return least[channel]
 
 
-def _register_bound(cell: DiscreteLIF, synapses: dict[str, Synapses], bits: int, channel: NDArray[np.int64],
+def _register_bound(cell: DiscreteLIF, synapses: dict[str, Projection], bits: int, channel: NDArray[np.int64],
                     u_peak: Array) -> Array:
     """Largest unit of each neuron that no register forbids, the same within a channel, flat."""
     theta = np.abs(cell.v_threshold).ravel() * (HEADROOM if cell.fires else 0.0)
@@ -182,18 +186,16 @@ def _register_bound(cell: DiscreteLIF, synapses: dict[str, Synapses], bits: int,
             BIAS_LIMIT / 64 / np.abs(cell.bias).ravel(),
         ])
     for n, s in synapses.items():
-        peak = np.zeros(cell.n)
-        np.maximum.at(peak, s.target, np.abs(s.weight))
         with np.errstate(divide="ignore", over="ignore"):
-            bound = np.minimum(bound, weight_limit(s, bits, n) * 2.0**MAX_WEIGHT_EXP / peak)
+            bound = np.minimum(bound, weight_limit(s, bits, n) * 2.0**MAX_WEIGHT_EXP / weights.peak_in(s))
     bound = _smallest(bound, channel)  # a neuron without input or bias allows any unit
     return np.clip(np.where(np.isfinite(bound), bound, 1.0), 1 / LARGEST_UNIT, LARGEST_UNIT)
 
 
-def _filling(s: Synapses, bound: Array, wish: Array, channel: NDArray[np.int64], bits: int, name: str) -> Array:
+def _filling(s: Projection, bound: Array, wish: Array, channel: NDArray[np.int64], bits: int, name: str) -> Array:
     """The unit with which one projection's largest weight fills its mantissa, within the wish if that costs no bits."""
     peak = np.zeros(int(channel.max(initial=0)) + 1)
-    np.maximum.at(peak, channel[s.target], np.abs(s.weight))
+    np.maximum.at(peak, channel, weights.peak_in(s))
     each = np.where(peak > 1 / LARGEST_UNIT, peak, np.inf)[channel]
     limit = weight_limit(s, bits, name)
     with np.errstate(divide="ignore", over="ignore"):
@@ -202,76 +204,24 @@ def _filling(s: Synapses, bound: Array, wish: Array, channel: NDArray[np.int64],
     return np.minimum(bound, limit * 2.0**exp / np.where(np.isfinite(each), each, 1e-300))
 
 
-def _cost(cell: DiscreteLIF, synapses: dict[str, Synapses], unit: Array, bits: int) -> float:
+def _cost(cell: DiscreteLIF, synapses: dict[str, Projection], unit: Array, bits: int) -> float:
     """Relative weight error plus relative threshold error."""
-    loss = sum(_weight_error(s, integer_weights(s, unit, bits, n), unit) for n, s in synapses.items())
+    loss = sum(weights.weight_error(s, integer_weights(s, unit, bits, n), unit) for n, s in synapses.items())
     theta = cell.v_threshold.ravel() * unit
     return loss + (_relative(np.floor(theta), theta) if cell.fires else 0.0)
 
 
-def sign_mode(weight: Array) -> str:
-    """Lava's sign mode: "excitatory", "inhibitory" or "mixed"."""
-    if not len(weight) or weight.min() >= 0:
-        return "excitatory"
-    return "inhibitory" if weight.max() <= 0 else "mixed"
-
-
-def weight_limit(s: Synapses, bits: int, name: str) -> int:
-    """Largest magnitude on the mantissa grid for the signs of this projection."""
-    mode = sign_mode(np.asarray(s.weight, np.float64))
-    limit = 255 >> (shift := grid_shift(bits, mode)) << shift
-    if limit == 0:
-        raise UnsupportedError("1-bit weights of both signs; the chip's grid holds only -256 and 0", where=name,
-                               code="BAD_BITS", fix="use 2 bits or more")
-    return limit
-
-
-def grid_shift(bits: int, mode: str) -> int:
-    """Low mantissa bits that are always zero (lava weightutils: 8 - bits, and one more where signs are mixed)."""
-    return 8 - bits + (mode == "mixed")
-
-
-def integer_weights(s: Synapses, unit: Array, bits: int, name: str) -> Synapses:
-    """The projection with weights on the chip's grid and the smallest exponent that holds them."""
-    mode, limit = sign_mode(np.asarray(s.weight, np.float64)), weight_limit(s, bits, name)
-    scaled = np.asarray(s.weight, np.float64) * unit[s.target]
-    peak = float(np.abs(scaled).max(initial=0.0))
-    exp = min(max(math.ceil(math.log2(peak / limit) - 1e-9), 0), MAX_WEIGHT_EXP) if peak > 0 else 0
-    step = 1 << grid_shift(bits, mode)
-    mantissa = np.clip(np.round(scaled / (step << exp)) * step, -limit, limit).astype(np.int64)
-    return Synapses(s.pre_shape, s.post_shape, s.source, s.target, mantissa, s.delay_ticks, s.shared, exp, bits, mode)
-
-
-def _refuse_if_all_lost(name: str, synapses: dict[str, Synapses], whole: dict[str, Synapses], bits: int) -> None:
+def _refuse_if_all_lost(name: str, synapses: dict[str, Projection], whole: dict[str, Projection], bits: int) -> None:
     """A layer without weights computes nothing.
 
     Raises:
         UnsupportedError: WEIGHTS_LOST.
     """
-    before = sum(int(np.count_nonzero(s.weight)) for s in synapses.values())
+    before = sum(weights.n_synapses(s) for s in synapses.values())
     if before and not any(s.weight.any() for s in whole.values()):
         raise UnsupportedError(f"all {before} weights become 0 at {bits} bits: beside the largest sum of inputs, which "
                                "u must hold, each is too small", where=name, code="WEIGHTS_LOST",
                                fix="give calibration data, which show the real range, or use more bits")
-
-
-def _without_zeros(s: Synapses) -> Synapses:
-    """The projection without the synapses that do nothing; the chip does not store them."""
-    keep = s.weight != 0
-    return s if keep.all() else replace(s, source=s.source[keep], target=s.target[keep], weight=s.weight[keep],
-                                        delay_ticks=s.delay_ticks[keep])
-
-
-def _weight_error(s: Synapses, whole: Synapses, unit: Array) -> float:
-    """Root-mean-square weight error over root-mean-square weight."""
-    exact = np.asarray(s.weight, np.float64) * unit[s.target]
-    return _relative(np.asarray(whole.weight, np.float64) * 2.0**whole.weight_exp, exact)
-
-
-def _bits_used(s: Synapses) -> float:
-    """log2 of the grid levels between the largest weight and its negative (or 0 where all have one sign)."""
-    levels = float(np.abs(s.weight).max(initial=0)) / (1 << grid_shift(s.weight_bits, s.sign_mode))
-    return math.log2((2 if s.sign_mode == "mixed" else 1) * levels + 1)
 
 
 def _relative(got: Array, exact: Array) -> float:
@@ -280,12 +230,12 @@ def _relative(got: Array, exact: Array) -> float:
     return float(np.sqrt(np.mean((got - exact) ** 2))) / size if size else 0.0
 
 
-def _loss(name: str, cell: DiscreteLIF, fixed: FixedLIF, unit: Array, synapses: dict[str, Synapses],
-          whole: dict[str, Synapses], u_peak: Array) -> LayerLoss:
+def _loss(name: str, cell: DiscreteLIF, fixed: FixedLIF, unit: Array, synapses: dict[str, Projection],
+          whole: dict[str, Projection], u_peak: Array) -> LayerLoss:
     """What one layer lost."""
-    errors = [(_weight_error(s, whole[n], unit), len(s.weight)) for n, s in synapses.items()]
+    errors = [(weights.weight_error(s, whole[n], unit), weights.n_synapses(s)) for n, s in synapses.items()]
     total = sum(k for _, k in errors)
-    bits = max((_bits_used(w) for w in whole.values()), default=0.0)
+    bits = max((weights.bits_used(w) for w in whole.values()), default=0.0)
     scale = unit * 64
     theta, bias = cell.v_threshold.ravel() * scale, cell.bias.ravel() * scale
     decay = np.abs((4096 - fixed.dv) / 4096 - cell.decay_v).max(initial=0)
@@ -294,7 +244,7 @@ def _loss(name: str, cell: DiscreteLIF, fixed: FixedLIF, unit: Array, synapses: 
     return LayerLoss(
         name, cell.n, total, float(np.median(scale)), max((w.weight_exp for w in whole.values()), default=0),
         bits, math.sqrt(sum(e * e * k for e, k in errors) / total) if total else 0.0,
-        sum(int(((w.weight == 0) & (synapses[n].weight != 0)).sum()) for n, w in whole.items()),
+        sum(weights.lost_weights(synapses[n], w) for n, w in whole.items()),
         _relative(fixed.vth.ravel().astype(np.float64) * 64, theta) if cell.fires else 0.0,
         _relative(fixed.bias.ravel().astype(np.float64), bias),
         float(decay), float((u_peak * scale).max(initial=0.0) / U_LIMIT),

@@ -32,7 +32,7 @@ def quantize_cell(name: str, cell: DiscreteLIF, unit: Array, lag: int, log: Ledg
     fixed = FixedLIF(
         du, dv, _threshold(name, cell, unit), mant, exp, np.round(cell.reset_by * scale).astype(np.int64),
         np.round(cell.u_start * scale).astype(np.int64), np.round(cell.v_start * scale).astype(np.int64),
-        scale, cell.v_offset, cell.reset, cell.fires,
+        scale, cell.v_offset, cell.reset, cell.fires, cell.refractory,
     )
     return _warmed(name, fixed, lag, log)
 

@@ -1,7 +1,9 @@
-"""Numba kernels over flat arrays. Each has a plain NumPy twin in the tests.
+"""Numba kernels over flat arrays: the loops over LIF neurons, and the steps of a part. Plain twins are in the tests.
 
-Arithmetic follows the dtype of the state arrays: int32 where the program's bounds allow it (Loihi's registers have 24
-bits), else int64. Every loop over neurons has at most two arrays that it writes, so that LLVM makes vector code of it.
+A part is a range of the neurons, which one thread runs: it carries all spikes to its own neurons, and counts what its
+own spikes cause. Arithmetic follows the dtype of the state arrays: int32 where the program's bounds allow it (Loihi's
+registers have 24 bits), else int64. Every loop over neurons has at most two arrays that it writes, so that LLVM makes
+vector code of it.
 """
 
 # mypy: disable-error-code="untyped-decorator"
@@ -13,26 +15,28 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from hwsdk.simulators.kernels_deliver import deliver
+from hwsdk.simulators.kernels_mesh import CLIPS, SPIKES, WRAPS, close_step, count_messages, count_spikes
+from hwsdk.simulators.kernels_models import V_MAX, U, V, flag_others, hold, put_back, reset_neurons, rest, update_others
+from hwsdk.simulators.kernels_sync import inner, wait_for_all
+
 U_WRAP = 1 << 23
-V_MAX = (1 << 23) - 1
 LANES = 8
 """Flags that are looked at together; the flag and index buffers are padded to a multiple."""
-
-STEP_COUNTS = ("spikes", "synaptic_operations", "messages", "hops_ew", "hops_ns", "peak_core_synops",
-               "peak_core_spikes", "peak_link", "chip_crossings", "wraps", "clips", "peak_core_messages")
-"""Per-step counters of loihi_block."""
-(SPIKES, SYNOPS, MESSAGES, HOPS_EW, HOPS_NS, PEAK_SYNOPS, PEAK_SPIKES, PEAK_LINK, CROSSINGS, WRAPS, CLIPS,
- PEAK_MESSAGES) = range(len(STEP_COUNTS))
-CORE_SYNOPS, CORE_MESSAGES = 0, 1
-WEST, STAY, EAST = 0, 1, 2
+CHUNK = 1024
+"""Neurons that go through all loops together: their columns stay in the first cache."""
+FULL = -1
+"""Reason to stop: the spike buffer could overflow in the next step. Others are registers, 0 is none."""
 
 Ints = NDArray[np.integer[Any]]
 
 
 class Cells(NamedTuple):
-    """N neurons in core order, int32 or int64 (N,): states u and v and what they do. keep_u = 4095 - du, keep_v =
-    4096 - dv. theta: threshold in the unit of v, V_MAX for a neuron that never fires. subtracts uint8, reset_by: reset
-    to v - reset_by instead of 0. ring (slots, N): the input of the steps to come, slots a power of two.
+    """N neurons of a part in core order, int32 or int64 (N,): states u and v and what they do. keep_u = 4095 - du,
+    keep_v = 4096 - dv. theta: threshold in the unit of v, V_MAX for a neuron that never fires. subtracts uint8,
+    reset_by: reset to v - reset_by instead of 0. ring (slots, accumulators): the input of the steps to come, slots a
+    power of two; accumulators: the neurons', then the second ones. Neurons of models without u and v have what keeps
+    these 0.
     """
 
     u: Ints
@@ -46,41 +50,6 @@ class Cells(NamedTuple):
     ring: Ints
 
 
-class Wires(NamedTuple):
-    """Synapses by sender. ptr uint64 (senders+1); target uint32, weight int16 or int32 (S,); delay uint8 (S,) steps, or
-    (0,) where all are 1. n_inputs: senders that come first and are inputs.
-    """
-
-    n_inputs: int
-    ptr: NDArray[np.uint64]
-    target: NDArray[np.uint32]
-    weight: Ints
-    delay: NDArray[np.uint8]
-
-
-class Mesh(NamedTuple):
-    """C cores by ascending x, and what each sender's message causes there.
-
-    synops (senders, C) or (0, C): synaptic operations of one message on each core; where that is mostly zeros, lists:
-    ptr uint64 (senders+1), core uint16 and list_synops. home (N,) the core of each neuron. x, y (C,) routers. west,
-    east (C,): cores before ``west`` lie west of this one, those from ``east`` on lie east. fan (N, 4): messages, those
-    that leave westward, eastward, and chip borders crossed by one spike. width, height: routers.
-    """
-
-    synops: NDArray[np.unsignedinteger[Any]]
-    ptr: NDArray[np.uint64]
-    core: NDArray[np.uint16]
-    list_synops: NDArray[np.unsignedinteger[Any]]
-    home: NDArray[np.int32]
-    x: NDArray[np.int32]
-    y: NDArray[np.int32]
-    west: NDArray[np.uint64]
-    east: NDArray[np.uint64]
-    fan: NDArray[np.int32]
-    width: int
-    height: int
-
-
 class Feed(NamedTuple):
     """Input events: ptr int64 (steps+1), sender int32 and value int64 of each."""
 
@@ -90,27 +59,32 @@ class Feed(NamedTuple):
 
 
 class Log(NamedTuple):
-    """What a block writes. spikes int32 (buffer): neurons, step after step; counts int64 (steps, kinds) and core_totals
-    int64 (C, 2: synops, messages in) are added to; probe (P): neurons whose states go to states (2, steps, P).
+    """What one part writes. spikes int32 (buffer): neurons, step after step; values int64 (buffer), or (0,) where all
+    are 1. counts int64 (steps, kinds) and core_totals int64 (C, 2: synops, messages in) are added to; those of all
+    parts add up. probe (P): neurons of the part whose states go to states (2 or 4, steps, P); slot (P): number among
+    the special ones, -1 for none.
     """
 
     spikes: NDArray[np.int32]
+    values: NDArray[np.int64]
     counts: NDArray[np.int64]
     core_totals: NDArray[np.int64]
     probe: NDArray[np.int64]
+    slot: NDArray[np.int64]
     states: Ints
 
 
-class Tally(NamedTuple):
-    """Scratch of one step. synops, spikes int32 (C,); flow int32 (3 * height + 1, C): messages to each core, by the
-    sender's row and by direction along x, those of the host last. links int32 (4, max side, max side): west, east,
-    north, south.
+class Board(NamedTuple):
+    """What the parts show each other, for odd and even steps. barrier: see kernels_sync. fired int32 (2, parts, most
+    neurons padded): the neurons that fire, in core order; n_fired (2, parts); values int64 (2, parts, most neurons), or
+    (2, parts, 0) where all are 1. stop int64 (2, parts, 3): reason, neuron and value.
     """
 
-    synops: NDArray[np.int32]
-    spikes: NDArray[np.int32]
-    flow: NDArray[np.int32]
-    links: NDArray[np.int32]
+    barrier: NDArray[np.int64]
+    fired: NDArray[np.int32]
+    n_fired: NDArray[np.int64]
+    values: NDArray[np.int64]
+    stop: NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True)
@@ -121,7 +95,7 @@ def decay(x: Any, keep: Any, whole: Any = np.int64) -> Any:
     return y if x >= 0 else whole(-y)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _currents(u: Any, keep: Any, a: Any) -> int:
     """u <- wrap(decay(u) + (a << 6)) and a <- 0; returns the number of wraps."""
     whole = u.dtype.type
@@ -135,7 +109,7 @@ def _currents(u: Any, keep: Any, a: Any) -> int:
     return wraps  # type: ignore[return-value]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _membranes(v: Any, keep: Any, u: Any, bias: Any) -> int:
     """v <- clip(decay(v) + u + bias); returns the number of clips."""
     whole = v.dtype.type
@@ -148,14 +122,14 @@ def _membranes(v: Any, keep: Any, u: Any, bias: Any) -> int:
     return clips  # type: ignore[return-value]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _above(v: Any, theta: Any, flags: Any) -> None:
     """flags <- v > theta."""
     for i in range(len(v)):
         flags[i] = v[i] > theta[i]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _collect(flags: Any, fired: Any) -> int:
     """Indices of the set flags, ascending, in ``fired``; returns how many."""
     words = flags.view(np.uint64)
@@ -169,8 +143,8 @@ def _collect(flags: Any, fired: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
-def update_neurons(cells: Any, a: Any, flags: Any, fired: Any, counts: Any) -> int:
-    """One step of every neuron with input ``a``, which is cleared.
+def update_neurons(cells: Any, a: Any, special: Any, flags: Any, fired: Any, counts: Any) -> Any:
+    """One step of u and v of every neuron with input ``a``, which is cleared.
 
     Args:
         flags, fired: uint8 and int32 buffers, N padded to a multiple of LANES, with flags zero in the padding.
@@ -179,228 +153,139 @@ def update_neurons(cells: Any, a: Any, flags: Any, fired: Any, counts: Any) -> i
     Returns:
         How many neurons fire; they are the first entries of ``fired``, ascending.
     """
-    counts[WRAPS] += _currents(cells.u, cells.keep_u, a)
-    counts[CLIPS] += _membranes(cells.v, cells.keep_v, cells.u, cells.bias)
-    _above(cells.v, cells.theta, flags)
+    hold(cells.v, special)
+    for low in range(0, len(a), CHUNK):
+        high = min(low + CHUNK, len(a))
+        u, v = cells.u[low:high], cells.v[low:high]
+        counts[WRAPS] += _currents(u, cells.keep_u[low:high], a[low:high])
+        counts[CLIPS] += _membranes(v, cells.keep_v[low:high], u, cells.bias[low:high])
+        _above(v, cells.theta[low:high], flags[low:high])
+    counts[CLIPS] -= put_back(cells, special, flags)
+    flag_others(cells.u, cells.v, special, flags)
     n_fired = _collect(flags, fired)
     for k in range(n_fired):
         i = fired[k]
         cells.v[i] = cells.v[i] - cells.reset_by[i] if cells.subtracts[i] else 0
+    rest(fired[:n_fired], special)
     return n_fired
 
 
-@njit(cache=True, nogil=True)
-def first_overflow(cells: Any, a: Any) -> tuple[int, int, int]:
-    """(1 for u, 2 for v, 0 for none; first neuron that overflows with input ``a``; the value that does not fit)."""
+@inner
+def first_overflow(cells: Any, a: Any, special: Any, flags: Any) -> tuple[int, int, int]:
+    """(register U, V or 0 for none; first neuron that overflows with input ``a``; the value that does not fit).
+
+    ``flags``: scratch. A neuron that rests does not update v.
+    """
+    flags[:] = 0
+    for k in range(special.n_held[0]):
+        flags[special.held[0, k]] = 1
     for i in range(len(a)):
         x = decay(cells.u[i], cells.keep_u[i], np.int64) + (np.int64(a[i]) << 6)
         if x > U_WRAP or x <= -U_WRAP:
-            return 1, i, x
+            return U, i, x
         y = decay(cells.v[i], cells.keep_v[i], np.int64) + x + cells.bias[i]
-        if abs(y) > V_MAX:
-            return 2, i, y
+        if abs(y) > V_MAX and not flags[i]:
+            return V, i, y
     return 0, 0, 0
 
 
-@njit(cache=True, nogil=True)
-def _deliver(t: int, sources: Any, offset: int, values: Any, wires: Any, ring: Any) -> None:
-    """Add the weights of senders ``sources + offset`` to the inputs of later steps; ``values``: or (0,) for ones."""
-    ptr, target, weight, delay = wires.ptr, wires.target, wires.weight, wires.delay
-    mask = len(ring) - 1
-    after = ring[(t + 1) & mask]
-    value = 1
-    for k in range(len(sources)):
-        source = offset + sources[k]
-        if len(values):
-            value = values[k]
-        if len(delay) == 0:
-            for s in range(ptr[source], ptr[source + 1]):
-                after[target[s]] += weight[s] * value
+@inner
+def _neurons(t: int, cells: Any, special: Any, flags: Any, fired: Any, counts: Any, stop: Any, strict: bool) -> Any:
+    """Step t of the part's neurons: how many fire. With ``strict`` the first that overflows goes to ``stop``."""
+    row = cells.ring[t & (len(cells.ring) - 1)]
+    now = row[: len(cells.u)]
+    reset_neurons(t + 1, cells.u, cells.v, special)
+    clips, register, at, need = update_others(row, special)
+    counts[CLIPS] += clips
+    stop[0] = 0
+    if strict:
+        plain_register, plain_at, plain_need = first_overflow(cells, now, special, flags)
+        if plain_register and (not register or plain_at < at):
+            register, at, need = plain_register, plain_at, plain_need
+        stop[0], stop[1], stop[2] = register, at, need
+    return update_neurons(cells, now, special, flags, fired, counts)
+
+
+@inner
+def _record(t: int, cells: Any, special: Any, log: Any) -> None:
+    """The probed states after step t of the block."""
+    for k in range(len(log.probe)):
+        if log.slot[k] < 0:
+            log.states[0, t, k] = cells.u[log.probe[k]]
+            log.states[1, t, k] = cells.v[log.probe[k]]
         else:
-            for s in range(ptr[source], ptr[source + 1]):
-                ring[(t + delay[s]) & mask, target[s]] += weight[s] * value
+            for row in range(len(log.states)):
+                log.states[row, t, k] = special.state[row, log.slot[k]]
+
+
+@inner
+def _show(first: int, n_fired: int, fired: Any, special: Any, board: Any, parity: int, part: int) -> None:
+    """Write on the board which neurons fire, ``first`` being the part's first, and the values that they send."""
+    board.n_fired[parity, part] = n_fired
+    for k in range(n_fired):
+        board.fired[parity, part, k] = first + fired[k]
+    if board.values.shape[2]:
+        for k in range(n_fired):
+            board.values[parity, part, k] = special.value[fired[k]] if len(special.value) else 1
+
+
+@inner
+def _send(t: int, part: int, wires: Any, ring: Any, mesh: Any, feed: Any, board: Any, tally: Any, counts: Any,
+          ) -> None:
+    """Carry the input events and all spikes of step t to the part's neurons; count what its own spikes cause."""
+    parity, parts = t & 1, board.n_fired.shape[1]
+    first, n = feed.ptr[t], feed.ptr[t + 1] - feed.ptr[t]
+    deliver(t, feed.sender[first : first + n], 0, feed.value[first : first + n], wires, ring)
+    share = feed.sender[first + n * part // parts : first + n * (part + 1) // parts]
+    count_messages(share, 0, mesh, tally, parity, part)
+    for p in range(parts):
+        k = board.n_fired[parity, p]
+        deliver(t, board.fired[parity, p, :k], wires.n_inputs, board.values[parity, p, :k], wires, ring)
+    own = board.fired[parity, part, : board.n_fired[parity, part]]
+    count_messages(own, wires.n_inputs, mesh, tally, parity, part)
+    count_spikes(own, mesh, tally, parity, part, counts)
 
 
 @njit(cache=True, nogil=True)
-def _spread_row(table: Any, row: int, first: int, west: Any, east: Any, synops: Any, flow: Any) -> None:
-    """Account one message to every core that has an operation for it; ``first``: row of ``flow`` for those in the west,
-    followed by those on this column and in the east.
-    """
-    for c in range(len(synops)):
-        synops[c] += table[row, c]
-    for c in range(west):
-        flow[first, c] += table[row, c] != 0
-    for c in range(west, east):
-        flow[first + 1, c] += table[row, c] != 0
-    for c in range(east, np.uint64(len(synops))):
-        flow[first + 2, c] += table[row, c] != 0
+def run_part(t0: int, t1: int, part: int, first: int, cells: Any, special: Any, wires: Any, mesh: Any, feed: Any,
+             board: Any, tally: Any, log: Any, strict: bool) -> Any:
+    """Run steps t0 .. t1-1 of a part, or until a spike buffer could overflow; with ``strict`` up to the first overflow.
 
-
-@njit(cache=True, nogil=True)
-def _spread_list(ptr: Any, core: Any, operations: Any, row: int, first: int, west: Any, east: Any, synops: Any,
-                 flow: Any) -> None:
-    """The same from the lists."""
-    for f in range(ptr[row], ptr[row + 1]):
-        c = core[f]
-        synops[c] += operations[f]
-        flow[first + np.int64(c >= west) + np.int64(c >= east), c] += 1
-
-
-@njit(cache=True, nogil=True)
-def _spread(sources: Any, offset: int, homes: Any, mesh: Any, tally: Any) -> None:
-    """Account the messages of senders ``sources + offset``; ``homes``: their cores, or (0,) for the host."""
-    table, ptr, core, operations = mesh.synops, mesh.ptr, mesh.core, mesh.list_synops
-    synops, flow, y, wests, easts = tally.synops, tally.flow, mesh.y, mesh.west, mesh.east
-    first, west, east = 3 * mesh.height, np.uint64(len(synops)), np.uint64(len(synops))
-    for k in range(len(sources)):
-        if len(homes):
-            home = homes[sources[k]]
-            first, west, east = 3 * np.int64(y[home]), wests[home], easts[home]
-        if len(table):
-            _spread_row(table, offset + sources[k], first, west, east, synops, flow)
-        else:
-            _spread_list(ptr, core, operations, offset + sources[k], first, west, east, synops, flow)
-
-
-@njit(cache=True, nogil=True)
-def _enter(fired: Any, mesh: Any, tally: Any, counts: Any) -> None:
-    """Static counts of each spike: its core's spikes, messages, crossings, and where its messages enter the mesh."""
-    fan, spikes, links, homes, x, y = mesh.fan, tally.spikes, tally.links, mesh.home, mesh.x, mesh.y
-    for k in range(len(fired)):
-        neuron = fired[k]
-        home = homes[neuron]
-        spikes[home] += 1
-        counts[MESSAGES] += fan[neuron, 0]
-        counts[CROSSINGS] += fan[neuron, 3]
-        links[0, y[home], x[home]] += fan[neuron, 1]
-        links[1, y[home], x[home]] += fan[neuron, 2]
-
-
-@njit(cache=True, nogil=True)
-def _arrive(mesh: Any, tally: Any, core_totals: Any) -> int:
-    """Where messages leave a row and a column of the mesh; returns the messages of the busiest core."""
-    peak = 0
-    for c in range(len(mesh.x)):
-        x, y = mesh.x[c], mesh.y[c]
-        arrived = tally.flow[3 * mesh.height, c]
-        for row in range(mesh.height):
-            west, stay, east = tally.flow[3 * row, c], tally.flow[3 * row + 1, c], tally.flow[3 * row + 2, c]
-            tally.links[0, row, x] -= west
-            tally.links[1, row, x] -= east
-            along = west + stay + east
-            way = 2 if y < row else 3
-            tally.links[way, x, row] += along
-            tally.links[way, x, y] -= along
-            arrived += along
-        core_totals[c, CORE_MESSAGES] += arrived
-        peak = max(peak, arrived)
-    return peak
-
-
-@njit(cache=True, nogil=True)
-def _loads(links: Any, lines: int, length: int, down: int, up: int, counts: Any) -> int:
-    """Sum over the links of some rows (or columns): entries minus exits so far are the messages on a link."""
-    hops = 0
-    for line in range(lines):
-        low = high = 0
-        for k in range(length):
-            high += links[up, line, k]
-            low += links[down, line, length - 1 - k]
-            hops += high + low
-            counts[PEAK_LINK] = max(counts[PEAK_LINK], high, low)
-    return hops
-
-
-@njit(cache=True, nogil=True)
-def _close_step(mesh: Any, tally: Any, counts: Any, core_totals: Any) -> None:
-    """Sum up and clear the scratch of one step."""
-    for c in range(len(mesh.x)):
-        counts[SYNOPS] += tally.synops[c]
-        core_totals[c, CORE_SYNOPS] += tally.synops[c]
-        counts[PEAK_SYNOPS] = max(counts[PEAK_SYNOPS], tally.synops[c])
-        counts[PEAK_SPIKES] = max(counts[PEAK_SPIKES], tally.spikes[c])
-    counts[PEAK_MESSAGES] = max(counts[PEAK_MESSAGES], _arrive(mesh, tally, core_totals))
-    counts[HOPS_EW] += _loads(tally.links, mesh.height, mesh.width, 0, 1, counts)
-    counts[HOPS_NS] += _loads(tally.links, mesh.width, mesh.height, 2, 3, counts)
-    tally.synops[:] = 0
-    tally.spikes[:] = 0
-    tally.flow[:] = 0
-    tally.links[:] = 0
-
-
-@njit(cache=True, nogil=True)
-def _scratch(mesh: Any) -> Any:
-    """An empty Tally."""
-    cores, side = len(mesh.x), max(mesh.width, mesh.height)
-    return Tally(np.zeros(cores, np.int32), np.zeros(cores, np.int32),
-                 np.zeros((3 * mesh.height + 1, cores), np.int32), np.zeros((4, side, side), np.int32))
-
-
-@njit(cache=True, nogil=True)
-def _send(t: int, fired: Any, cells: Any, wires: Any, mesh: Any, feed: Any, tally: Any, counts: Any) -> None:
-    """The input events of step t, then the spikes."""
-    inputs = feed.sender[feed.ptr[t] : feed.ptr[t + 1]]
-    _deliver(t, inputs, 0, feed.value[feed.ptr[t] : feed.ptr[t + 1]], wires, cells.ring)
-    _spread(inputs, 0, mesh.home[:0], mesh, tally)
-    _deliver(t, fired, wires.n_inputs, feed.value[:0], wires, cells.ring)
-    _spread(fired, wires.n_inputs, mesh.home, mesh, tally)
-    _enter(fired, mesh, tally, counts)
-
-
-@njit(cache=True, nogil=True)
-def loihi_block(t0: int, t1: int, cells: Any, wires: Any, mesh: Any, feed: Any, log: Any, strict: bool) -> Any:
-    """Run steps t0 .. t1-1, or until the spike buffer could overflow; with ``strict`` up to the first overflow.
+    Every part is run by its own thread, all with the same steps; ``first`` is the part's first neuron.
 
     Returns:
-        (next step, spikes written, overflow kind, neuron, value), the last three as in first_overflow.
+        (next step, spikes written); with ``strict`` the next step may be the one whose overflow is on the board. None
+        are left of a part whose thread waits for one that broke off: (-1, 0).
     """
-    n = len(cells.u)
+    n, parts = len(cells.u), board.n_fired.shape[1]
     padded = (n + LANES - 1) // LANES * LANES
     flags, fired = np.zeros(padded, np.uint8), np.empty(padded + LANES, np.int32)
-    tally = _scratch(mesh)
-    written = 0
-    t = t0
-    while t < t1 and written + n <= len(log.spikes):
-        now, counts = cells.ring[t & (len(cells.ring) - 1)], log.counts[t]
-        if strict:
-            kind, at, value = first_overflow(cells, now)
-            if kind:
-                return t, written, kind, at, value
-        n_fired = update_neurons(cells, now, flags, fired, counts)
+    written, t, going = 0, t0, True
+    while going and t < t1:
+        parity, counts = t & 1, log.counts[t]
+        stop = board.stop[parity, part]
+        n_fired = _neurons(t, cells, special, flags, fired, counts, stop, strict)
+        _show(first, n_fired, fired, special, board, parity, part)
         counts[SPIKES] += n_fired
-        log.spikes[written : written + n_fired] = fired[:n_fired]
+        log.spikes[written : written + n_fired] = board.fired[parity, part, :n_fired]
+        if len(log.values):
+            log.values[written : written + n_fired] = board.values[parity, part, :n_fired]
         written += n_fired
-        _send(t, fired[:n_fired], cells, wires, mesh, feed, tally, counts)
-        _close_step(mesh, tally, counts, log.core_totals)
-        for k in range(len(log.probe)):
-            log.states[0, t - t0, k] = cells.u[log.probe[k]]
-            log.states[1, t - t0, k] = cells.v[log.probe[k]]
+        _record(t - t0, cells, special, log)
+        if not stop[0] and written + n > len(log.spikes):
+            stop[0] = FULL
+        if not wait_for_all(board.barrier, parts):
+            return -1, 0
+        if t > t0 and (t - 1) % parts == part:  # the others have counted all of the step before
+            close_step(mesh, tally, 1 - parity, log.counts[t - 1], log.core_totals)
+        for p in range(parts):
+            going = going and board.stop[parity, p, 0] == 0
+            if board.stop[parity, p, 0] > 0:
+                return t, written
+        _send(t, part, wires, cells.ring, mesh, feed, board, tally, counts)
         t += 1
-    return t, written, 0, 0, 0
-
-
-def unpack_synapses(sender: Any, first: Any, a: Any, at: Any, to: Any, amount: Any, ticks: Any) -> None:
-    """Sort synapses by sender, stably: a counting sort of whole axons.
-
-    Args:
-        sender, first: sender and first neuron of the core of each axon. a: the program's arrays.
-        at (senders): where each sender's synapses begin; used up. to, amount, ticks: the result; ticks may be empty.
-    """
-    _unpack(sender, first, a.segment_ptr, a.segment_row, a.segment_base, a.row_ptr, a.row_exponent, a.target, a.weight,
-            a.delay, at, to, amount, ticks)
-
-
-@njit(cache=True, nogil=True)
-def _unpack(sender: Any, first: Any, segment_ptr: Any, row: Any, base: Any, row_ptr: Any, exponent: Any, target: Any,
-            weight: Any, delay: Any, at: Any, to: Any, amount: Any, ticks: Any) -> None:
-    """The loop of unpack_synapses."""
-    for a in range(len(sender)):
-        k = at[sender[a]]
-        for g in range(segment_ptr[a], segment_ptr[a + 1]):
-            for s in range(row_ptr[row[g]], row_ptr[row[g] + 1]):
-                to[k] = first[a] + base[g] + target[s]
-                amount[k] = np.int64(weight[s]) << exponent[row[g]]
-                if len(ticks):
-                    ticks[k] = delay[s]
-                k += 1
-        at[sender[a]] = k
+    if not wait_for_all(board.barrier, parts):
+        return -1, 0
+    if part == 0 and t > t0:
+        close_step(mesh, tally, (t - 1) & 1, log.counts[t - 1], log.core_totals)
+    return t, written

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +19,12 @@ from hwsdk.ir.fixed import FixedNeuron
 from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import CubaLI, CubaLIF, Neuron, is_spiking
 from hwsdk.ir.nodes import ConvSynapses, Delay, Input, Node, Output, Synapses, size
+from hwsdk.ir.plastic import PlasticSynapses
 from hwsdk.ir.trace import Trace
-from hwsdk.simulators import reference_fixed as reference_fixed  # registers the integer neurons
+from hwsdk.simulators import reference_egru as reference_egru  # these two register their neurons
+from hwsdk.simulators import reference_fixed as reference_fixed
 from hwsdk.simulators.reference_neurons import Stepper, stepper
+from hwsdk.simulators.reference_plastic import PlasticLine
 
 Array = NDArray[Any]
 Probes = Iterable[tuple[str, str]] | str
@@ -32,7 +35,8 @@ def run(network: Network, stimulus: Stimulus, *, steps: int | None = None, probe
     """Run a network for ``steps`` steps (default: the stimulus, plus the network's largest lag).
 
     Args:
-        probes: (population, "u" | "v") pairs, or "all"; states after the step's reset, (samples, steps, n).
+        probes: (population, "u" | "v") and (plastic projection, "weight") pairs, or "all"; states after the step's
+            reset, (samples, steps, n), and weights after the step's learning, (samples, steps, synapses).
         progress: called with (steps done, steps) after every step.
 
     Returns:
@@ -53,13 +57,30 @@ def run(network: Network, stimulus: Stimulus, *, steps: int | None = None, probe
     return recorder.trace()
 
 
+def walk(network: Network, samples: int = 1) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+    """One step at a time, for a host that decides on the next input when it has seen the output.
+
+    Returns:
+        A function that takes input name -> (samples, *shape), does a step, and returns population or output name ->
+        what it puts out, (samples, *shape).
+    """
+    machine = _Machine(network, samples)
+
+    def step(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        machine.step({n: np.asarray(inputs[n]).reshape(samples, *i.shape) for n, i in network.inputs.items()})
+        return {n: machine.out[n] for n in (*network.populations, *network.outputs)}
+
+    return step
+
+
 class _Machine:
     """A network in motion: one Stepper a population, and the past values that delays need."""
 
     def __init__(self, network: Network, samples: int) -> None:
         self.network, self.samples = network, samples
         fixed = any(isinstance(p, FixedNeuron) for p in network.populations.values())
-        self.dtype = np.dtype(np.int64) if fixed else np.dtype(network.semantics.precision)
+        exact = "float64" if network.is_discrete else network.semantics.precision  # lowering is exact, not rounded
+        self.dtype = np.dtype("int64" if fixed else exact)
         membrane = constant_currents(network) if network.semantics.bias_path == "membrane" else {}
         self.membrane = {n: c.astype(self.dtype) for n, c in membrane.items()
                          if isinstance(network.nodes[n], CubaLI | CubaLIF)}
@@ -70,8 +91,21 @@ class _Machine:
         depth = max((e.delay_ticks for e in network.edges), default=0)
         self.past: deque[dict[str, Array]] = deque(maxlen=max(depth, 1))
         self.before = constant_outputs(network)
-        self.lines = {n: _DelayLine(node, constant_input(network, n, self.before).astype(self.dtype))
+        self.lines = {n: _DelayLine(node, constant_input(network, n, self.before).astype(self.dtype), self.dtype)
                       for n, node in network.of(Delay, Synapses, ConvSynapses).items()}
+        self.plastic = {n: self._plastic_line(n, node) for n, node in network.nodes.items()
+                        if isinstance(node, PlasticSynapses)}
+
+    def _plastic_line(self, name: str, node: PlasticSynapses) -> PlasticLine:
+        """A projection that learns, in its initial state."""
+        source, dt = self.incoming[name][0].source, self.network.semantics.dt
+        return PlasticLine(name, node, self.samples, dt, float(self._pulse(source, np.ones((), self.dtype))))
+
+    @property
+    def states(self) -> dict[str, dict[str, Array]]:
+        """Everything that a probe can ask for: population -> states, plastic projection -> weight."""
+        return {n: s.state for n, s in self.steppers.items()} | {n: {"weight": p.weight}
+                                                                for n, p in self.plastic.items()}
 
     def step(self, inputs: dict[str, Array]) -> None:
         """Compute every node's output of this step."""
@@ -80,6 +114,9 @@ class _Machine:
             self.out[name] = self._output(name, self.network.nodes[name], inputs)
         for name, line in self.lines.items():
             line.push(self._gather(name))
+        for name, learning in self.plastic.items():
+            learner = next(e.target for e in self.network.targets(name) if e.target in self.steppers)
+            learning.learn(self._gather(name), self.out[learner])
         self.past.append({n: self._pulse(n, o) for n, o in self.out.items()})
 
     def _output(self, name: str, node: Node, inputs: dict[str, Array]) -> Array:
@@ -88,6 +125,8 @@ class _Machine:
         if name in self.lines:
             line = self.lines[name]
             return line.read(self._gather(name) if line.needs_now else None, self._zeros(name))
+        if name in self.plastic:
+            return self.plastic[name].read().astype(self.dtype)
         x = self._gather(name)
         if isinstance(node, Output):
             return x
@@ -119,17 +158,17 @@ class _Machine:
         spikes = isinstance(node, Input) or (isinstance(node, Neuron) and is_spiking(node))
         if self.network.semantics.pulse == "unit" or self.network.is_discrete or not spikes:
             return value
-        return value / np.asarray(self.network.semantics.dt, self.dtype)
+        return np.asarray(value / np.asarray(self.network.semantics.dt, self.dtype))
 
 
 class _DelayLine:
     """The past inputs of a Delay or a Synapses node."""
 
-    def __init__(self, node: Node, before: Array) -> None:
+    def __init__(self, node: Node, before: Array, dtype: np.dtype[Any]) -> None:
         node = explicit(node) if isinstance(node, ConvSynapses) else node
         if not isinstance(node, Delay | Synapses):
             raise InternalError(f"{type(node).__name__} keeps no past")
-        self.node, self.before = node, before
+        self.node, self.before, self.dtype = node, before, dtype
         ticks = node.ticks if isinstance(node, Delay) else node.delay_ticks
         self.needs_now = bool(ticks.size) and bool((ticks == 0).any())
         self.past: deque[Array] = deque(maxlen=max(int(ticks.max(initial=0)), 1))
@@ -141,7 +180,7 @@ class _DelayLine:
         if isinstance(node, Delay):
             return node.ticks == delay
         chosen = node.delay_ticks == delay
-        entries = (node.weight[chosen], (node.target[chosen], node.source[chosen]))
+        entries = (node.weight[chosen].astype(self.dtype), (node.target[chosen], node.source[chosen]))
         return sparse.csr_matrix(entries, shape=(size(node.post_shape), size(node.pre_shape)))
 
     def push(self, x: Array) -> None:
@@ -193,21 +232,21 @@ class _Recorder:
             sample, index = np.nonzero(flat)
             self.events.setdefault(name, []).append((sample, np.full(len(sample), t), index, flat[sample, index]))
         for name, variable in self._probes(machine):
-            value = machine.steppers[name].state[variable].reshape(self.samples, -1)
+            value = machine.states[name][variable].reshape(self.samples, -1)
             if t == 0:
                 self.states[name, variable] = np.zeros((self.samples, self.steps, value.shape[1]), value.dtype)
             self.states[name, variable][:, t] = value
 
     def _probes(self, machine: _Machine) -> Iterable[tuple[str, str]]:
         if self.probes == "all":
-            return [(n, v) for n, s in machine.steppers.items() for v in s.state]
+            return [(n, v) for n, s in machine.states.items() for v in s]
         if isinstance(self.probes, str):
             raise DataError(f"probes={self.probes!r}", code="NO_SUCH_STATE",
                             fix='give (population, state) pairs, or "all"')
         for name, variable in self.probes:
-            if name not in machine.steppers or variable not in machine.steppers[name].state:
+            if variable not in machine.states.get(name, {}):
                 raise DataError(f"no state {variable!r} of {name!r}", code="NO_SUCH_STATE",
-                                fix=f"probe a state of {', '.join(machine.steppers)}")
+                                fix=f"probe a state of {', '.join(machine.states)}")
         return [(name, variable) for name, variable in self.probes]
 
     def trace(self) -> Trace:

@@ -109,11 +109,11 @@ def _sigma_delta(node: FixedSigmaDelta, sem: Semantics, samples: int, membrane: 
             x = np.maximum(x, 0) if node.activation == "relu" else x
         d = x - state["act"] + state["residue"]
         compared = state["error"] + d if node.cum_error else d
-        spike = np.where(np.abs(compared) >= node.theta, d, 0)
+        spike = np.where((np.abs(compared) >= node.theta) & node.fires, d, 0)
         if node.cum_error:
             state["error"] = np.where(spike != 0, 0, compared)
         state["residue"], state["act"] = d - spike, x
-        return np.asarray(spike >> node.state_exp)
+        return np.asarray(spike >> node.state_exp) if node.fires else x
 
     return Stepper(state, step)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hwsdk.errors import InternalError
 from hwsdk.ir.neurons import IF, LI, LIF, CubaLI, CubaLIF, DiscreteLIF, I, Neuron, Threshold
+from hwsdk.ir.refractory import refractory_steps
 from hwsdk.ir.semantics import Semantics
 
 Array = NDArray[Any]
@@ -51,11 +52,12 @@ def integrator_gain(sem: Semantics) -> float:
 
 
 def _membrane(sem: Semantics, samples: int, decay: Array, gain: Array, rest: Array, threshold: Array | None,
-              reset: Array | None) -> Stepper:
+              reset: Array | None, v_init: Array | None = None) -> Stepper:
     """v <- decay v + rest + gain * input, then threshold and reset."""
     dtype = np.dtype(sem.precision)
     decay, gain, rest = (np.asarray(x, dtype) for x in (decay, gain, rest))
     start = np.asarray(rest / np.where(decay == 1, 1, 1 - decay) if sem.initial == "leak" else 0 * rest, dtype)
+    start = start if v_init is None else np.asarray(v_init, dtype)
     state: State = {"v": np.repeat(start[None], samples, 0)}
     if threshold is None:
         return Stepper(state, lambda x: _integrate(state, decay, gain, rest, x))
@@ -81,6 +83,24 @@ def _membrane(sem: Semantics, samples: int, decay: Array, gain: Array, rest: Arr
         return z
 
     return Stepper(state, step)
+
+
+def _resting(inner: Stepper, rests: Array | None) -> Stepper:
+    """A membrane that stays as the reset left it for ``rests`` steps after a spike; None never rests."""
+    if rests is None:
+        return inner
+    left = np.zeros(inner.state["v"].shape, np.int64)
+
+    def step(x: Array) -> Array:
+        nonlocal left
+        before, idle = inner.state["v"], left > 0
+        z = inner.step(x)
+        inner.state["v"] = np.where(idle, before, inner.state["v"])
+        z = np.where(idle, np.zeros_like(z), z)
+        left = np.where(z > 0, rests, np.maximum(left - 1, 0))
+        return z
+
+    return Stepper(inner.state, step)
 
 
 def _integrate(state: State, decay: Array, gain: Array, rest: Array, x: Array) -> Array:
@@ -135,7 +155,9 @@ def _li(node: LI, sem: Semantics, samples: int, membrane: Array | None) -> Stepp
 @stepper.register
 def _lif(node: LIF, sem: Semantics, samples: int, membrane: Array | None) -> Stepper:
     decay, gain = leaky(sem, node.tau)
-    return _membrane(sem, samples, decay, gain * node.r, (1 - decay) * node.v_leak, node.v_threshold, node.v_reset)
+    inner = _membrane(sem, samples, decay, gain * node.r, (1 - decay) * node.v_leak, node.v_threshold, node.v_reset,
+                      node.v_init)
+    return _resting(inner, refractory_steps(node, sem))
 
 
 @stepper.register
@@ -148,8 +170,9 @@ def _cuba_li(node: CubaLI, sem: Semantics, samples: int, membrane: Array | None)
 @stepper.register
 def _cuba_lif(node: CubaLIF, sem: Semantics, samples: int, membrane: Array | None) -> Stepper:
     decay, gain = leaky(sem, node.tau_mem)
-    inner = _membrane(sem, samples, decay, gain * node.r, (1 - decay) * node.v_leak, node.v_threshold, node.v_reset)
-    return _with_synapse(sem, samples, node.tau_syn, node.w_in, inner, membrane)
+    inner = _membrane(sem, samples, decay, gain * node.r, (1 - decay) * node.v_leak, node.v_threshold, node.v_reset,
+                      node.v_init)
+    return _with_synapse(sem, samples, node.tau_syn, node.w_in, _resting(inner, refractory_steps(node, sem)), membrane)
 
 
 @stepper.register
@@ -172,4 +195,4 @@ def _discrete(node: DiscreteLIF, sem: Semantics, samples: int, membrane: Array |
         state["v"] = np.where(z, 0.0 if node.reset == "value" else v - node.reset_by, v)
         return z.astype(np.float64)
 
-    return Stepper(state, step)
+    return _resting(Stepper(state, step), node.refractory)

@@ -15,10 +15,11 @@ SILENT = (I, LI, CubaLI)
 
 
 class Maker:
-    """Builds one network, node by node."""
+    """Builds one network, node by node. ``alike``: all neurons of a channel have the same parameters."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, alike: bool = False) -> None:
         self.rng = np.random.default_rng(seed)
+        self.alike = alike
         self.nodes: dict = {}
         self.edges: list[Edge] = []
         self.shape: dict = {}
@@ -49,6 +50,8 @@ class Maker:
 
     def neuron(self, kind, shape):
         def u(lo, hi):
+            if self.alike:
+                return np.broadcast_to(self.rng.uniform(lo, hi, (shape[0], *[1] * (len(shape) - 1))), shape).copy()
             return self.rng.uniform(lo, hi, shape) if self.chance(0.5) else np.full(shape, self.rng.uniform(lo, hi))
 
         v_reset = u(-0.3, 0.2) if self.chance(0.3) else np.zeros(shape)
@@ -122,6 +125,39 @@ def random_network(seed: int, semantics: Semantics | None = None, name: str = "r
     m.add("out", Output(m.shape[at]), at)
     edges = [Edge(e.source, e.target, e.delay_ticks + sem.input_delay * (e.source == "in")) for e in m.edges]
     return Network(name, m.nodes, tuple(edges), sem)
+
+
+def random_conv_network(seed: int, semantics: Semantics | None = None) -> Network:
+    """Layers that are one convolution each, or several after one another: 1-D and 2-D, any stride, padding, dilation
+    and grouping, with pooling, a factor a channel, a delay or a Flatten between.
+    """
+    m = Maker(seed, alike=True)
+    at = m.add("in", Input(m.pick([(2, 9), (3, 7), (2, 6, 5), (1, 7, 4), (3, 5, 5)])))
+    for layer in range(int(m.rng.integers(1, 4))):
+        at = m.op_conv(at, f"conv{layer}", m.shape[at])
+        for k in range(int(m.rng.integers(0, 3))):
+            at = conv_like(m, at, f"op{layer}_{k}")
+        if layer and m.chance(0.2):
+            at = m.op_flatten(at, f"flat{layer}", m.shape[at])
+        at = m.add(f"pop{layer}", m.neuron(m.pick(SPIKING), m.shape[at]), at, m.pick([0, 0, 1, 2]))
+        if len(m.shape[at]) == 1:
+            break
+    m.add("out", Output(m.shape[at]), at)
+    return Network("convolutions", m.nodes, tuple(m.edges), semantics or m.semantics())
+
+
+def conv_like(m: Maker, source: str, name: str) -> str:
+    """A node after a convolution with which both together often are one convolution."""
+    shape = m.shape[source]
+    kind = m.pick(["conv", "pool", "factor", "delay"])
+    if kind == "pool" and len(shape) == 3 and min(shape[1:]) >= 2:
+        return m.op_pool(source, name, shape)
+    if kind == "factor":
+        factor = m.rng.uniform(0.5, 1.5, (shape[0], *[1] * (len(shape) - 1)))
+        return m.add(name, Scale(np.broadcast_to(factor, shape).copy()), source)
+    if kind == "delay":
+        return m.add(name, Delay(np.full(shape, int(m.rng.integers(0, 3)))), source)
+    return m.op_conv(source, name, shape)
 
 
 def recur(m: Maker, population: str, name: str) -> None:

@@ -34,6 +34,7 @@ EXAMPLES = {
     "compile": "hwsdk compile model.nir --target loihi2 --calibrate data.npz -o model.hwx",
     "simulate": "hwsdk simulate model.hwx --input data.npz -o trace.npz",
     "estimate": "hwsdk estimate model.hwx --trace trace.npz --proxy loihi1-energy",
+    "emit": "hwsdk emit model.hwx --form lava -o model.py",
     "verify": "hwsdk verify model.nir --target loihi2 --input data.npz --limit 20",
 }
 
@@ -66,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     _simulate(commands)
     _estimate(commands)
     _verify(commands)
+    _emit(commands)
     return parser
 
 
@@ -100,6 +102,7 @@ def _compile(commands: Commands) -> None:  # type: ignore[valid-type]
     parser.add_argument("--calibrate", metavar="DATA", help="data that set register ranges and measure spike drift")
     parser.add_argument("--text", action="store_true", help="print the whole program listing")
     _quantisation(parser)
+    _search(parser)
 
 
 def _simulate(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -108,6 +111,10 @@ def _simulate(commands: Commands) -> None:  # type: ignore[valid-type]
     _data(parser, required=True)
     parser.add_argument("-o", "--output", metavar="TRACE.npz", help="write spikes and counts here")
     parser.add_argument("--strict", action="store_true", help="a register overflow is an error")
+    parser.add_argument("--engine", choices=("hwsdk", "lava"), default="hwsdk",
+                        help="what runs it: hwsdk (default), or lava-nc, which counts no events; see docs/lava.md")
+    parser.add_argument("--threads", type=int, default=1, metavar="N",
+                        help="threads of hwsdk's simulator (default 1); the results are the same")
 
 
 def _estimate(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -117,6 +124,8 @@ def _estimate(commands: Commands) -> None:  # type: ignore[valid-type]
     parser.add_argument("--trace", metavar="TRACE.npz", help="use this trace of `hwsdk simulate` instead of running")
     parser.add_argument("--proxy", metavar="NAME",
                         help="use the target's documented stand-in for unpublished prices; see `hwsdk targets NAME`")
+    parser.add_argument("--boundary", choices=("chip", "host"), default="chip",
+                        help="what counts: the chip (default), or its host processors too")
 
 
 def _verify(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -128,9 +137,17 @@ def _verify(commands: Commands) -> None:  # type: ignore[valid-type]
     _quantisation(parser)
 
 
+def _emit(commands: Commands) -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "emit", "write a program as a script of another tool")
+    parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote")
+    parser.add_argument("--form", choices=("lava",), required=True, help="lava: processes of lava-nc; see docs/lava.md")
+    parser.add_argument("-o", "--output", metavar="SCRIPT.py", required=True,
+                        help="write the script here, and its numbers beside it if there are many")
+
+
 def _model(parser: argparse.ArgumentParser) -> None:
     """The model and the options that settle its meaning."""
-    parser.add_argument("model", metavar="MODEL", help="a .nir file")
+    parser.add_argument("model", metavar="MODEL", help="a .nir file, or a .net file of lava-dl")
     group = parser.add_argument_group("semantics", "what the file leaves open; see docs/semantics.md")
     group.add_argument("--preset", choices=sorted(PRESETS), help="start from an origin framework's own semantics")
     group.add_argument("--guess-nothing", action="store_true", help="refuse instead of guessing what is open")
@@ -139,6 +156,24 @@ def _model(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{name.replace('_', '-')}", choices=choices)
     for name in ("input_delay", "connection_delay", "recurrent_delay"):
         group.add_argument(f"--{name.replace('_', '-')}", type=whole_from(0), metavar="STEPS")
+    _netx(parser)
+
+
+def _netx(parser: argparse.ArgumentParser) -> None:
+    """The options of lava-dl's netx."""
+    group = parser.add_argument_group("lava-dl files", "how netx would build the network; see docs/formats.md")
+    group.add_argument("--reset-interval", type=whole_from(1), metavar="STEPS", help="reset u and v every so often")
+    group.add_argument("--reset-offset", type=int, metavar="STEPS", help="phase of the reset (default 0)")
+    group.add_argument("--num-layers", type=whole_from(1), metavar="N", help="only the first N layers of the file")
+    group.add_argument("--skip-layers", type=whole_from(0), metavar="N", help="leave out the first N of them")
+    group.add_argument("--input-shape", type=_shape, metavar="C,H,W", help="where the file does not say it")
+    group.add_argument("--spike-exp", type=whole_from(0, 7), metavar="N",
+                       help="scale of sigma-delta spikes, a power of two (default 6)")
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """Positive numbers with commas between them."""
+    return tuple(whole_from(1)(part) for part in text.split(","))
 
 
 def _target(parser: argparse.ArgumentParser) -> None:
@@ -155,14 +190,27 @@ def _data(parser: argparse.ArgumentParser, required: bool) -> None:
     parser.add_argument("--limit", type=whole_from(1), metavar="N", help="use only the first N samples")
 
 
+def _search(parser: argparse.ArgumentParser) -> None:
+    """How to look for a good mapping."""
+    group = parser.add_argument_group("search for a mapping")
+    group.add_argument("--effort", choices=("none", "fast", "normal", "high"), default="fast",
+                       help="how many placements to try (default fast)")
+    group.add_argument("--time-budget", type=positive_number, metavar="SECONDS",
+                       help="stop the search after so long; the result then depends on the machine")
+    group.add_argument("--step-time", type=positive_number, metavar="SECONDS",
+                       help="as many cores as it takes that none is busy for longer in a step")
+    group.add_argument("--activity", metavar="TRACE.npz",
+                       help="a trace of `hwsdk simulate` that tells how often neurons spike; default: --calibrate")
+
+
 def _quantisation(parser: argparse.ArgumentParser) -> None:
     """How to quantise and map."""
     group = parser.add_argument_group("quantising and mapping")
     group.add_argument("--bits", type=whole_from(1, MAX_BITS), default=8, help="weight bits, 1 to 8 (default 8)")
     group.add_argument("--per-channel", action="store_true", help="one weight scale a channel")
     group.add_argument("--chips", type=whole_from(1), default=1, help="chips at hand (default 1)")
-    group.add_argument("--packing", choices=("layer", "dense"), default="layer",
-                       help="cores of its own for every layer where there is room, or small layers together")
+    group.add_argument("--packing", choices=("layer", "dense", "spread"), default="layer",
+                       help="fewest cores for every layer, small parts together, or all cores that shorten a step")
     group.add_argument("--seed", type=whole_from(0), default=0, help="of the placement (default 0)")
 
 

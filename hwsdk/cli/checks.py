@@ -29,8 +29,8 @@ def require_input(path: str | None, what: str) -> None:
         raise HwsdkError("it may not be read", where=path, code="NO_FILE", fix="change its permissions")
 
 
-PROGRAM, MODEL, DATA, TRACE = "a .hwx program", "a .nir model", "a data file", "a trace of hwsdk simulate"
-ENDINGS = {PROGRAM: (".hwx",), MODEL: (".nir",), TRACE: (".npz",),
+PROGRAM, MODEL, DATA, TRACE = "a .hwx program", "a .nir or .net model", "a data file", "a trace of hwsdk simulate"
+ENDINGS = {PROGRAM: (".hwx",), MODEL: (".nir", ".net"), TRACE: (".npz",),
            DATA: (".npz", ".npy", ".csv", ".h5", ".hdf5", ".nir")}
 
 

@@ -90,7 +90,8 @@ def _semantics(a: argparse.Namespace) -> dict[str, Any]:
     """The semantics options that were given."""
     from hwsdk.ir.semantics import CHOICES
 
-    names = ["dt", *CHOICES, "input_delay", "connection_delay", "recurrent_delay"]
+    names = ["dt", *CHOICES, "input_delay", "connection_delay", "recurrent_delay", "reset_interval", "reset_offset",
+             "num_layers", "skip_layers", "input_shape", "spike_exp"]
     return {"preset": a.preset, "strict": a.guess_nothing, **{n: v for n in names if (v := getattr(a, n)) is not None}}
 
 
@@ -132,15 +133,19 @@ def _compile(a: argparse.Namespace) -> Answer:
     require_target(a.target)
     require_input(a.model, MODEL)
     require_input(a.calibrate, DATA)
+    require_input(a.activity, TRACE)
     require_output(a.output, ".hwx")
     from hwsdk import compiler
     from hwsdk.cli.show import compile_text
+    from hwsdk.ir.trace_file import load_trace
 
     with bar("compile", a.quiet) as say:
         net = compiler.load(a.model, **_semantics(a))
         data = compiler.load_data(a.calibrate, net) if a.calibrate else None
+        activity = load_trace(a.activity) if a.activity else None
         program = compiler.compile(net, a.target, data=data, bits=a.bits, per_channel=a.per_channel, chips=a.chips,
-                                   packing=a.packing, seed=a.seed, say=say.phase)
+                                   packing=a.packing, seed=a.seed, effort=a.effort, time_budget=a.time_budget,
+                                   step_time=a.step_time, activity=activity, say=say.phase)
         if a.output:
             program.save(a.output)
     used = compiler.summary(program)
@@ -162,7 +167,8 @@ def _simulate(a: argparse.Namespace) -> Answer:
     program = compiler.load_program(a.program)
     data = compiler.load_data(a.input, program, **_data_options(a))
     with bar("simulate", a.quiet) as say:
-        trace = compiler.simulate(program, data, strict=a.strict, progress=say.step)
+        trace = compiler.simulate(program, data, strict=a.strict, progress=say.step, engine=a.engine,
+                                  threads=a.threads)
         if a.output:
             save_trace(trace, a.output, program.digest())
     body: dict[str, Any] = {"target": program.target, "digest": program.digest(), "output": a.output,
@@ -200,7 +206,7 @@ def _estimate(a: argparse.Namespace) -> Answer:
         data = compiler.load_data(a.input, program, **_data_options(a))
         with bar("simulate", a.quiet) as say:
             trace = compiler.simulate(program, data, progress=say.step)
-    report = compiler.estimate(program, trace, proxy=a.proxy)
+    report = compiler.estimate(program, trace, proxy=a.proxy, boundary=a.boundary)
     return 0, report.to_dict(), report.to_text(sources=True)
 
 
@@ -218,9 +224,18 @@ def _verify(a: argparse.Namespace) -> Answer:
     return 0 if report.ok else ANSWER_IS_NO, report.to_dict(), report.to_text()
 
 
+def _emit(a: argparse.Namespace) -> Answer:
+    require_input(a.program, PROGRAM)
+    require_output(a.output, ".py")
+    from hwsdk import compiler
+
+    files = [str(path) for path in compiler.emit(a.program, a.form).save(a.output)]
+    return 0, {"form": a.form, "files": files}, "".join(f"wrote {name}\n" for name in files)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], Answer]] = {
     "targets": _targets, "inspect": _inspect, "compile": _compile, "simulate": _simulate, "estimate": _estimate,
-    "verify": _verify,
+    "verify": _verify, "emit": _emit,
 }
 
 __all__ = ["run"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,8 @@ from hwsdk.ir.mapping import Usage
 from hwsdk.ir.trace import Trace
 from hwsdk.targets.description import Figure, Limit, Target
 
+WIDTH, PAD = 150, " " * 6
+"""Of the lines that name sources."""
 MOST_LAYERS = 24
 """Lines of a table by layer that are shown; --json has all of them."""
 WARNED = ("DT_ASSUMED", "RESET_ASSUMED", "DT_LARGE")
@@ -30,8 +33,9 @@ def target_text(target: Target) -> str:
     lines += [_row(n, _limit(f), f.source) for n, f in target.limits.items()]
     for title, figures in (("energy", target.energy), ("power", target.power)):
         lines += ["", title] + [_row(p.name, _figure(p, f" / {p.per}"), _source(p)) for p in figures]
-    times = {n: getattr(target.timing, n) for n in type(target.timing).model_fields}
-    lines += ["", "time"] + [_row(n, _figure(f, ""), _source(f)) for n, f in times.items()]
+    lines += ["", "time"] + [_row(n, _figure(f, ""), _source(f)) for n, f in target.times().items()]
+    lines += ["", "host, only with --boundary host"]
+    lines += [_row(h.name, _figure(h, f" / {h.per}"), _source(h)) for h in target.host]
     lines += ["", "an energy figure includes " + "; ".join(target.boundary.included),
               "and leaves out " + "; ".join(target.boundary.omitted)]
     if target.proxy is not None:
@@ -40,7 +44,7 @@ def target_text(target: Target) -> str:
 
 
 def _row(name: str, value: str, source: str) -> str:
-    return f"  {name:32} {value}\n      {source}"
+    return "\n".join([f"  {name:32} {value}", *textwrap.wrap(source, WIDTH, initial_indent=PAD, subsequent_indent=PAD)])
 
 
 def _limit(limit: Limit) -> str:

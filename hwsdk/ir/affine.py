@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import singledispatch
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hwsdk.ir.expand import explicit
 from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import Neuron
 from hwsdk.ir.nodes import Conv, ConvSynapses, Delay, Flatten, Input, Linear, Node, Output, Pool2d, Scale, Synapses
+from hwsdk.ir.plastic import PlasticSynapses
 
 Array = NDArray[Any]
 
@@ -110,9 +112,20 @@ def _constant_response(node: Node, x: Array) -> Array:
     """What a stateless node puts out for ever for a constant input; Synapses have no bias to add."""
     if isinstance(node, Delay | Output):
         return x
+    if isinstance(node, PlasticSynapses):  # only spikes enter it
+        return np.zeros((1, *node.post_shape))
     if isinstance(node, Synapses | ConvSynapses):
-        node = explicit(node)
-        flat = np.zeros(int(np.prod(node.post_shape)))
-        np.add.at(flat, node.target, node.weight * np.broadcast_to(x, (1, *node.pre_shape)).ravel()[node.source])
-        return flat.reshape(1, *node.post_shape)
+        return _weighted(node, np.broadcast_to(x, (1, *node.pre_shape)))
+    if isinstance(node, Conv) and not x.any():  # which is usual, and a large convolution takes its time
+        bias = np.zeros(1) if node.bias is None else node.bias
+        return np.broadcast_to(bias.reshape(-1, *[1] * len(node.kernel)), (1, *node.out_shape(x.shape[1:])))
     return apply_map(node, x, np.dtype(np.float64))
+
+
+def _weighted(node: Synapses | ConvSynapses, x: Array) -> Array:
+    """The sum of weights that reaches every target for a constant input, which is 0 in nearly every network."""
+    flat = np.zeros(prod(node.post_shape))
+    if x.any():
+        node = explicit(node)
+        np.add.at(flat, node.target, node.weight * x.ravel()[node.source])
+    return flat.reshape(1, *node.post_shape)

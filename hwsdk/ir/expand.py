@@ -49,3 +49,30 @@ def meeting_positions(node: Conv | ConvSynapses, offset: tuple[int, ...], n_in: 
         here = (here[:, None] * m + out[inside][None, :]).ravel()
         there = (there[:, None] * n + pos[inside][None, :]).ravel()
     return here, there
+
+
+def inside(node: Conv | ConvSynapses, n_in: Shape, n_out: Shape) -> list[NDArray[np.bool_]]:
+    """For each axis (k, n'): does the kernel offset meet an input at the output position, or only padding?"""
+    masks = []
+    for k, s, (lo, _), d, n, m in zip(node.kernel, node.stride, node.padding, node.dilation, n_in, n_out, strict=True):
+        at = np.arange(m)[None, :] * s + np.arange(k)[:, None] * d - lo
+        masks.append((at >= 0) & (at < n))
+    return masks
+
+
+def meetings(node: ConvSynapses) -> Ints:
+    """(*kernel): at how many output positions each kernel offset meets an input, which is how many synapses each
+    weight stands for.
+    """
+    counts = np.ones((), np.int64)
+    for mask in inside(node, node.pre_shape[1:], node.conv_shape[1:]):
+        counts = counts[..., None] * mask.sum(axis=1)
+    return counts
+
+
+def weight_sums(node: ConvSynapses, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """conv_shape: the sum of ``weight`` (of the kernel's shape) over the synapses of every target."""
+    total = weight.sum(axis=1)
+    for mask in inside(node, node.pre_shape[1:], node.conv_shape[1:]):
+        total = np.tensordot(total, mask.astype(np.float64), (1, 0))
+    return np.asarray(total)

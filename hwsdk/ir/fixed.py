@@ -118,6 +118,7 @@ class FixedSigmaDelta(FixedNeuron):
     (spike_exp + state_exp), without sum, bias or activation. d = x - act + residue; the spike is d where |d| >= theta,
     else 0; residue = d - spike; act = x; the value sent is spike >> state_exp (floor). theta = vth << (spike_exp +
     state_exp). cum_error: compares the sum of d since the last spike with theta instead.
+    ``fires`` False: never spikes, act is read out; with "unit" and no bias act is sigma (PySigmaModelFixed).
     """
 
     STATES: ClassVar[tuple[str, ...]] = ("sigma", "act", "residue", "error")
@@ -129,6 +130,7 @@ class FixedSigmaDelta(FixedNeuron):
     activation: str = "relu"
     cum_error: bool = False
     encodes: bool = False
+    fires: bool = True
 
     @property
     def theta(self) -> IntArray:

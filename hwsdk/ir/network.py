@@ -16,6 +16,7 @@ from hwsdk.ir.fixed import FixedNeuron
 from hwsdk.ir.ledger import Ledger
 from hwsdk.ir.neurons import DiscreteLIF, Neuron
 from hwsdk.ir.nodes import ConvSynapses, Delay, Input, Node, Output, Shape, Synapses
+from hwsdk.ir.plastic import PlasticSynapses, check_plastic
 from hwsdk.ir.semantics import Semantics
 
 
@@ -50,6 +51,7 @@ class Network:
         _check_edges(self.nodes, edges)
         order = _causal_order(self.nodes, edges, self.lag)
         shapes = _infer_shapes(self.nodes, edges, order)
+        check_plastic(self.nodes, edges, self.semantics)
         for name, value in (("nodes", MappingProxyType(dict(self.nodes))), ("edges", edges), ("order", order),
                             ("lag", MappingProxyType(dict(self.lag))), ("shapes", MappingProxyType(shapes))):
             object.__setattr__(self, name, value)
@@ -116,6 +118,8 @@ class Network:
             h.update(f"|{name}:{type(node).__name__}".encode())
             for f in dataclasses.fields(node):
                 value = getattr(node, f.name)
+                if value is None and f.metadata.get("digest") == "when set":
+                    continue
                 h.update(f"|{f.name}".encode())
                 h.update(_value_bytes(value))
         h.update(repr([(e.source, e.target, e.delay_ticks) for e in self.edges]).encode())
@@ -179,7 +183,7 @@ def _always_delays(node: Node) -> bool:
         return bool(node.ticks.size) and bool((node.ticks > 0).all())
     if isinstance(node, ConvSynapses):
         return node.delay_ticks > 0
-    return isinstance(node, Synapses) and bool((node.delay_ticks > 0).all())
+    return isinstance(node, Synapses | PlasticSynapses) and bool((node.delay_ticks > 0).all())
 
 
 def _infer_shapes(nodes: Mapping[str, Node], edges: tuple[Edge, ...], order: tuple[str, ...]) -> dict[str, Shape]:
@@ -189,7 +193,7 @@ def _infer_shapes(nodes: Mapping[str, Node], edges: tuple[Edge, ...], order: tup
         node = nodes[name]
         if isinstance(node, Input | Output | Neuron):
             shapes[name] = node.shape
-        elif isinstance(node, Synapses | ConvSynapses):
+        elif isinstance(node, Synapses | ConvSynapses | PlasticSynapses):
             shapes[name] = node.post_shape
         elif isinstance(node, Delay):
             shapes[name] = tuple(node.ticks.shape)
@@ -207,7 +211,7 @@ def _infer_shapes(nodes: Mapping[str, Node], edges: tuple[Edge, ...], order: tup
 
 def _shape_order(nodes: Mapping[str, Node], edges: tuple[Edge, ...]) -> tuple[str, ...]:
     """Nodes so that the input shape of each stateless node is known before it."""
-    fixed = (Input, Output, Neuron, Synapses, ConvSynapses, Delay)
+    fixed = (Input, Output, Neuron, Synapses, ConvSynapses, PlasticSynapses, Delay)
     pairs = [(e.source, e.target) for e in edges if not isinstance(nodes[e.source], fixed)]
     order, loop = graph.topological_order(sorted(nodes, key=graph.natural_key), pairs)
     if loop:

@@ -16,6 +16,8 @@ from hwsdk.errors import ModelError
 from hwsdk.ir.nodes import FloatArray, Node, Shape
 
 IntArray = NDArray[np.int64]
+SILENT = {"digest": "when set"}
+"""Metadata of optional fields that NIR does not have: while they are None, Network.digest leaves them out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,13 +91,17 @@ class LI(Neuron):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LIF(Neuron):
-    """LI with a threshold."""
+    """LI with a threshold. t_refrac: time after a spike in which v stays as the reset left it, see
+    hwsdk.ir.refractory; v_init: v before the first step, None as Semantics.initial says. NIR has neither.
+    """
 
     tau: FloatArray
     r: FloatArray
     v_leak: FloatArray
     v_threshold: FloatArray
     v_reset: FloatArray
+    t_refrac: FloatArray | None = dataclasses.field(default=None, metadata=SILENT)
+    v_init: FloatArray | None = dataclasses.field(default=None, metadata=SILENT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +118,7 @@ class CubaLI(Neuron):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CubaLIF(Neuron):
-    """CubaLI with a threshold."""
+    """CubaLI with a threshold. t_refrac, v_init: as in LIF; the current I goes on while v rests."""
 
     tau_syn: FloatArray
     tau_mem: FloatArray
@@ -121,6 +127,8 @@ class CubaLIF(Neuron):
     v_threshold: FloatArray
     v_reset: FloatArray
     w_in: FloatArray
+    t_refrac: FloatArray | None = dataclasses.field(default=None, metadata=SILENT)
+    v_init: FloatArray | None = dataclasses.field(default=None, metadata=SILENT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +145,8 @@ class DiscreteLIF(Neuron):
     u <- decay_u u + input;  v <- decay_v v + u + bias;  spike when v is beyond v_threshold (``comparison``);
     then v <- 0 (``reset`` "value") or v - reset_by ("subtract"). A population with ``fires`` False puts out v.
     u_init, v_init: state before the first step of the run. u_start, v_start: state before the model's own first step,
-    which a chip reaches ``lag`` steps later. v_offset: the model's v is v + v_offset.
+    which a chip reaches ``lag`` steps later. v_offset: the model's v is v + v_offset. refractory: steps after a spike
+    in which v stays as the reset left it, while u goes on; None is 0.
     """
 
     decay_u: FloatArray
@@ -153,6 +162,7 @@ class DiscreteLIF(Neuron):
     reset: str = "value"
     comparison: str = ">"
     fires: bool = True
+    refractory: IntArray | None = dataclasses.field(default=None, metadata=SILENT)
 
 
 def is_spiking(node: Neuron) -> bool:

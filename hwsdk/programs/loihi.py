@@ -36,6 +36,8 @@ STATES: dict[str, tuple[str, ...]] = {
     "graded": (), "graded_relu": (),
 }
 """Neuron model -> names of its states; u_init and v_init start the first two, the others start as the model says."""
+READ_OUT = {"lif": "v", "sigma_delta": "act"}
+"""Neuron model -> the state that is read out of a population that does not fire."""
 GRADED = ("sigma_delta", "delta", "graded", "graded_relu")
 TWO_PORTS = ("rf", "rf_iz")
 """Models with a second input, for the imaginary part."""

@@ -16,7 +16,9 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover - the same parser under its old name
     import tomli as tomllib
 
-COUNTS = ("neuron_updates", "spikes", "messages", "synaptic_operations", "hops_ew", "hops_ns")
+Counted = Literal["neuron_updates", "spikes", "messages", "synaptic_operations", "private_synaptic_operations",
+                  "shared_synaptic_operations", "hops_ew", "hops_ns"]
+"""Events with a price. Synaptic operations are those of private rows and those of shared rows (convolutions)."""
 
 
 class _Strict(BaseModel):
@@ -53,21 +55,53 @@ class Price(Figure):
     """Energy of one event of the kind ``per``."""
 
     name: str
-    per: Literal["neuron_updates", "spikes", "messages", "synaptic_operations", "hops_ew", "hops_ns"]
+    per: Counted
 
 
 class Power(Figure):
-    """Power that is drawn whether or not anything happens."""
+    """Power that is drawn whether or not anything happens.
+
+    boundary: "included" in the sum; "cores in use": another reading of the included one, for the used cores alone;
+    "omitted": told, not added.
+    """
 
     name: str
     per: Literal["chip", "core"]
-    boundary: Literal["included", "omitted"] = "included"
+    boundary: Literal["included", "cores in use", "omitted"] = "included"
+
+
+class Barrier(Figure):
+    """Time that all cores take to agree that a step is over, by the size of what takes part.
+
+    tiles: routers of one chip; chips: with more than one, all their tiles take part.
+    """
+
+    tiles: int = 1
+    chips: int = 1
+
+
+class Host(Figure):
+    """What the processors beside the neuro-cores add. Counted only if the estimate's boundary is "host".
+
+    In s: once an "inference", every "step", or for every "input value" that is offered to the chip (elements x steps).
+    In W: x86 power, the "whole" time or only while "active" (in the times above).
+    """
+
+    name: str
+    per: Literal["inference", "step", "input value", "whole", "active"]
 
 
 class Capabilities(_Strict):
-    """What the neurons and synapses can do."""
+    """What the neurons and synapses can do.
 
+    models: neuron models, keys of hwsdk.programs.loihi.MODELS. max_refractory: steps, None for no limit.
+    periodic_reset: u and v can return to 0 at an interval. max_delay: what the delay field holds.
+    """
+
+    models: list[str]
     resets: list[Literal["value", "subtract"]]
+    max_refractory: int | None = None
+    periodic_reset: bool
     graded_input: bool
     weight_bits: int
     max_delay: int
@@ -92,21 +126,34 @@ class Memory(_Strict):
 
 
 class Timing(_Strict):
-    """Constants of the lower-bound step-time model (arXiv 2601.10035): the slowest of four sets the step."""
+    """Constants of the step-time model; see hwsdk.backends.loihi_cost.
 
+    model: "max": the longest single term is the step (arXiv 2601.10035); "phases": the longer of a core's neuron phase
+    and its synapse phase, then the barrier.
+    """
+
+    model: Literal["max", "phases"]
     synaptic_operation: Figure
+    shared_synaptic_operation: Figure
     neuron_update: Figure
+    two_pass_update: Figure
+    spike: Figure
+    message_out: Figure
+    message_in: Figure
     message: Figure
-    barrier: Figure
-    multi_chip_barrier: Figure
-    host_io: Figure
+
+    def figures(self) -> dict[str, Figure]:
+        """All times by name."""
+        return {n: f for n in type(self).model_fields if isinstance(f := getattr(self, n), Figure)}
 
 
 class Boundary(_Strict):
-    """What an energy figure contains."""
+    """What energy and latency contain, and with the boundary "host" what comes in and what is then left out."""
 
     included: list[str]
     omitted: list[str]
+    host: list[str] = []
+    omitted_with_host: list[str] = []
 
 
 class Proxy(_Strict):
@@ -130,6 +177,8 @@ class Target(_Strict):
     energy: list[Price]
     power: list[Power]
     timing: Timing
+    barriers: list[Barrier]
+    host: list[Host] = []
     boundary: Boundary
     proxy: Proxy | None = None
 
@@ -152,15 +201,21 @@ class Target(_Strict):
         """SHA-256 of the description, as hex."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
+    def times(self) -> dict[str, Figure]:
+        """All constants of the step-time model by name, the barriers included."""
+        found = self.timing.figures()
+        for b in self.barriers:
+            found[f"barrier, {b.tiles} tile(s)" if b.chips == 1 else f"barrier, {b.chips} chips"] = b
+        return found
+
     def to_text(self) -> str:
         """Limits, prices, powers and timings with their sources, one a line."""
         lines = [f"target {self.name} version {self.version}: {self.title}"]
         lines += [f"limit {n} = {_number(f.value)} {f.unit} [{f.source}]" for n, f in self.limits.items()]
         lines += [f"energy {p.name} per {p.per} = {_number(p.value)} {p.unit} [{p.source}]" for p in self.energy]
         lines += [f"power {p.name} per {p.per} = {_number(p.value)} {p.unit} [{p.source}]" for p in self.power]
-        for name in Timing.model_fields:
-            figure = getattr(self.timing, name)
-            lines.append(f"time {name} = {_number(figure.value)} {figure.unit} [{figure.source}]")
+        lines += [f"time {n} = {_number(f.value)} {f.unit} [{f.source}]" for n, f in self.times().items()]
+        lines += [f"host {h.name} per {h.per} = {_number(h.value)} {h.unit} [{h.source}]" for h in self.host]
         return "\n".join(lines) + "\n"
 
 

@@ -2,161 +2,51 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import dataclasses
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from loihi_programs import STEPS, random_network, random_program, random_stimulus
+from loihi_twin import Plain, toward_zero
 
-from hwsdk.errors import OverflowInStrictMode, ProgramError
-from hwsdk.ir.data import Stimulus, events_from_dense
+from hwsdk.errors import DataError, OverflowInStrictMode, ProgramError
+from hwsdk.ir.data import Stimulus
 from hwsdk.ir.fixed import FixedLIF
-from hwsdk.ir.mapping import Place, Placement, Slice
-from hwsdk.ir.network import Edge, Network
-from hwsdk.ir.nodes import Input, Synapses
+from hwsdk.ir.network import Network
 from hwsdk.ir.semantics import Semantics
-from hwsdk.mappers import loihi_emit as emit
-from hwsdk.programs.loihi import LoihiProgram
+from hwsdk.programs.loihi import STATES
 from hwsdk.simulators import kernels, loihi, reference, routes
-
-STEPS = 12
-
-
-def cell(rng: np.random.Generator, n: int, loud: int) -> FixedLIF:
-    def draw(low, high):
-        return rng.integers(low, high, n)
-
-    return FixedLIF(
-        du=draw(0, 4096), dv=draw(0, 4097), vth=draw(0, 40 * loud), bias_mant=draw(-20, 40 * loud), bias_exp=draw(0, 8),
-        reset_by=draw(0, 5000), u_init=draw(-5000, 5000), v_init=draw(-5000, 5000), scale=np.ones(n),
-        v_offset=np.zeros(n), reset=str(rng.choice(["value", "subtract"])), fires=bool(rng.random() < 0.9))
+from hwsdk.simulators.kernels_mesh import CLIPS, STEP_COUNTS, WRAPS
+from hwsdk.simulators.loihi_state import part_neurons
 
 
-def random_network(rng: np.random.Generator, loud: int = 1) -> Network:
-    """Inputs and populations of a few neurons; ``loud`` scales everything, up to wraps and clips."""
-    inputs = {f"in{k}": Input((int(rng.integers(1, 5)),)) for k in range(rng.integers(0, 3))}
-    cells = {f"pop{k}": cell(rng, int(rng.integers(1, 9)), loud) for k in range(rng.integers(1, 4))}
-    nodes, edges = {**inputs, **cells}, []
-    longest = int(rng.choice([1, 2, 5]))
-    for k in range(rng.integers(1, 6)):
-        a, b = str(rng.choice([*inputs, *cells])), str(rng.choice(list(cells)))
-        if not getattr(nodes[a], "fires", True):
-            continue
-        m, n = nodes[a].shape[0], nodes[b].shape[0]
-        size = int(rng.integers(1, 2 * m * n + 2))
-        exp = int(rng.integers(0, 8)) if loud > 1 else 0
-        nodes[f"syn{k}"] = Synapses((m,), (n,), rng.integers(0, m, size), rng.integers(0, n, size),
-                                    rng.integers(-256, 256, size), rng.integers(1, longest + 1, size), weight_exp=exp)
-        edges += [Edge(a, f"syn{k}"), Edge(f"syn{k}", b)]
-    return Network("random", nodes, tuple(edges), Semantics())
+def sent(trace, program, sample: int) -> list[list[tuple[int, int]]]:
+    """(id, value) of every spike, step by step."""
+    found: list[list[tuple[int, int]]] = [[] for _ in range(STEPS)]
+    for s in program.populations:
+        if s.fires:
+            e = trace.spikes[s.name].one(sample)
+            for t, i, v in zip(e.step, e.index, e.values(), strict=True):
+                found[t].append((s.first + int(i), int(v)))
+    return [sorted(step) for step in found]
 
 
-def random_program(rng: np.random.Generator, network: Network) -> LoihiProgram:
-    """Neurons on random cores, cores on random routers of three chips."""
-    groups: list[list[Slice]] = [[] for _ in range(rng.integers(1, 7))]
-    for name, p in network.populations.items():
-        home = rng.integers(0, len(groups), p.n)
-        for k in np.unique(home):
-            groups[k].append(Slice(name, np.flatnonzero(home == k)))
-    cores = tuple(tuple(g) for g in groups if g)
-    places = tuple(Place(int(x) // 3, int(x), int(y)) for x, y in rng.integers(0, (9, 5), (len(cores), 2)))
-    where = emit.layout(network, cores)
-    rows = emit.synapse_rows(network, where)
-    heard = emit.listening(rows, where, len(cores))
-    return LoihiProgram("random", "loihi2", "1", "", "", 3, where.inputs, where.populations, {},
-                        emit.arrays(network, where, rows, heard, Placement(cores, places)), network.semantics,
-                        graded_input=True)
+def assert_equal(a, b) -> None:
+    """Two traces, bit for bit."""
+    for name, events in a.spikes.items():
+        for column in ("sample", "step", "index"):
+            np.testing.assert_array_equal(getattr(events, column), getattr(b.spikes[name], column))
+        np.testing.assert_array_equal(events.values(), b.spikes[name].values())
+    for x, y in ((a.counts, b.counts), (a.states, b.states)):
+        assert x.keys() == y.keys()
+        for key in x:
+            np.testing.assert_array_equal(x[key], y[key])
+            assert x[key].dtype == y[key].dtype
 
 
-def random_stimulus(rng: np.random.Generator, network: Network, loud: int) -> Stimulus:
-    if not network.inputs:
-        return Stimulus.silent(STEPS, 2)
-    return Stimulus({n: events_from_dense(rng.integers(0, 1 + loud, (2, STEPS, *i.shape)) * rng.integers(0, 2), i.shape)
-                     for n, i in network.inputs.items()})
-
-
-def toward_zero(x: int, keep: int) -> int:
-    return (abs(x) * keep >> 12) * (1 if x >= 0 else -1)
-
-
-class Plain:
-    """One sample of a program in plain Python: dictionaries, and every message walks from router to router."""
-
-    def __init__(self, program: LoihiProgram, sample: Stimulus) -> None:
-        self.program, self.a = program, program.arrays
-        self.events = [(s.first + int(i), int(t), int(v)) for s in program.inputs
-                       for e in [sample.inputs[s.name]] for t, i, v in zip(e.step, e.index, e.values(), strict=True)]
-        self.u, self.v = [int(x) for x in self.a.u_init], [int(x) for x in self.a.v_init]
-        self.arriving: Counter = Counter()
-        self.counts = {name: [0] * STEPS for name in kernels.STEP_COUNTS}
-        self.core_synops: Counter = Counter()
-        self.core_messages: Counter = Counter()
-        self.spikes = [sorted(self.step(t)) for t in range(STEPS)]
-
-    def step(self, t: int) -> list[int]:
-        fired = [i for i in range(len(self.u)) if self.neuron(t, i)]
-        core = [int(np.searchsorted(self.a.neuron_ptr, i, "right")) - 1 for i in fired]
-        synops, messages, links = Counter(), Counter(), Counter()
-        for source, when, value in self.events:
-            if when == t:
-                self.send(t, source, value, synops, messages)
-        for i, home in zip(fired, core, strict=True):
-            source = int(self.a.source_id[i])
-            for to in self.send(t, source, 1, synops, messages):
-                self.travel(t, home, to, links)
-        self.core_synops += synops
-        self.core_messages += messages
-        for name, value in {"spikes": len(fired), "synaptic_operations": sum(synops.values()),
-                            "peak_core_synops": max(synops.values(), default=0),
-                            "peak_core_spikes": max(Counter(core).values(), default=0),
-                            "peak_core_messages": max(messages.values(), default=0),
-                            "peak_link": max(links.values(), default=0)}.items():
-            self.counts[name][t] = value
-        return [int(self.a.source_id[i]) for i in fired]
-
-    def neuron(self, t: int, i: int) -> bool:
-        a = self.a
-        u = toward_zero(self.u[i], 4095 - int(a.du[i])) + (self.arriving.pop((t, i), 0) << 6)
-        wrapped = u - (1 << 24) if u > 1 << 23 else (u + (1 << 24) if u <= -(1 << 23) else u)
-        self.counts["wraps"][t] += wrapped != u
-        v = toward_zero(self.v[i], 4096 - int(a.dv[i])) + wrapped + int(a.bias[i])
-        clipped = max(min(v, (1 << 23) - 1), 1 - (1 << 23))
-        self.counts["clips"][t] += clipped != v
-        fires = bool(a.fires[i]) and clipped > int(a.vth[i]) << 6
-        self.u[i], self.v[i] = wrapped, clipped
-        if fires:
-            self.v[i] = clipped - int(a.reset_by[i]) if a.reset[i] else 0
-        return fires
-
-    def send(self, t: int, source: int, value: int, synops: Counter, messages: Counter) -> list[int]:
-        a = self.a
-        cores = [int(c) for c in a.out_core[a.out_ptr[source] : a.out_ptr[source + 1]]]
-        for c in cores:
-            (axon,) = [x for x in range(a.axon_ptr[c], a.axon_ptr[c + 1]) if a.axon_source[x] == source]
-            messages[c] += 1
-            for g in range(a.segment_ptr[axon], a.segment_ptr[axon + 1]):
-                row, base = a.segment_row[g], a.neuron_ptr[c] + a.segment_base[g]
-                for s in range(a.row_ptr[row], a.row_ptr[row + 1]):
-                    synops[c] += 1
-                    at = t + int(a.delay[s]), int(base + a.target[s])
-                    self.arriving[at] += (int(a.weight[s]) << int(a.row_exponent[row])) * value
-        return cores
-
-    def travel(self, t: int, home: int, to: int, links: Counter) -> None:
-        a = self.a
-        x, y, x1, y1 = (int(z) for z in (a.core_x[home], a.core_y[home], a.core_x[to], a.core_y[to]))
-        self.counts["messages"][t] += 1
-        self.counts["chip_crossings"][t] += abs(int(a.core_chip[home]) - int(a.core_chip[to]))
-        while (x, y) != (x1, y1):
-            along_x = x != x1
-            step = (np.sign(x1 - x), 0) if along_x else (0, np.sign(y1 - y))
-            links[x, y, x + step[0], y + step[1]] += 1
-            x, y = x + step[0], y + step[1]
-            self.counts["hops_ew" if along_x else "hops_ns"][t] += 1
-
-
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 100, 4000]), st.booleans())
 @example(5, 4000, True)
 def test_states_spikes_and_counts_are_those_of_plain_python(seed: int, loud: int, lists: bool) -> None:
@@ -165,20 +55,97 @@ def test_states_spikes_and_counts_are_those_of_plain_python(seed: int, loud: int
     program, stimulus = random_program(rng, network), random_stimulus(rng, network, loud)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(routes, "DENSE_ABOVE", 0 if lists else 1000)
-        trace = loihi.run(program, stimulus, probes="all")
+        trace = loihi.run(program, stimulus, steps=STEPS, probes="all")
     for sample in range(2):
-        plain = Plain(program, stimulus.one(sample))
+        plain = Plain(program, stimulus.one(sample), STEPS, STEP_COUNTS)
+        assert sent(trace, program, sample) == plain.spikes
         for name, value in plain.counts.items():
             assert trace.counts[name][sample].tolist() == value, name
         for name, value in (("core_synops", plain.core_synops), ("core_messages", plain.core_messages)):
             assert trace.counts[name][sample].tolist() == [value[c] for c in range(program.n_cores)], name
-        got = [sorted(s.first + int(i) for s in program.populations if s.fires
-                      for i in trace.spikes[s.name].index[(trace.spikes[s.name].step == t)
-                                                          & (trace.spikes[s.name].sample == sample)])
-               for t in range(STEPS)]
-        assert got == plain.spikes
-    expected = reference.run(network, stimulus, probes="all")
+    expected = reference.run(network, stimulus, steps=STEPS, probes="all")
+    assert set(expected.states) == set(trace.states)
     assert expected.first_difference(trace) is None
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 4000]))
+def test_threads_change_nothing(seed: int, loud: int) -> None:
+    """Cores in two parts, and samples beside each other."""
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, loud)
+    program, stimulus = random_program(rng, network), random_stimulus(rng, network, loud)
+    one = loihi.run(program, stimulus, steps=STEPS, probes="all")
+    parts = loihi.run_machine(loihi.build(program, 2), stimulus, steps=STEPS, probes="all")
+    assert_equal(one, parts)
+    assert_equal(one, loihi.run(program, stimulus, steps=STEPS, probes="all", threads=2))
+
+
+def test_strict_names_the_same_overflow_whatever_the_parts() -> None:
+    found = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        network = random_network(rng, 4000)
+        program, stimulus = random_program(rng, network), random_stimulus(rng, network, 100)
+        said = []
+        for parts in (1, 2):
+            try:
+                loihi.run_machine(loihi.build(program, parts), stimulus, strict=True)
+            except OverflowInStrictMode as error:
+                said.append((error.what, error.where))
+        found += bool(said)
+        assert said[::2] == said[1::2]
+    assert found > 3
+
+
+def test_the_spike_buffer_may_fill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks end early, in all parts at once, and lose nothing."""
+    rng = np.random.default_rng(8)
+    network = random_network(rng)
+    program, stimulus = random_program(rng, network), random_stimulus(rng, network, 1)
+    whole = loihi.run(program, stimulus, steps=200)
+    assert whole.counts["spikes"].sum() > 200
+    monkeypatch.setattr(loihi, "MIN_BUFFER", 1)
+    for parts in (1, 2):
+        assert_equal(whole, loihi.run_machine(loihi.build(program, parts), stimulus, steps=200))
+
+
+def test_a_part_that_breaks_off_frees_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(8)
+    network = random_network(rng)
+    program, stimulus = random_program(rng, network), random_stimulus(rng, network, 1)
+    whole = kernels.run_part
+
+    def second_fails(t, end, part, *rest):
+        if part == 1:
+            raise MemoryError
+        return whole(t, end, part, *rest)
+
+    monkeypatch.setattr(kernels, "run_part", second_fails)
+    with pytest.raises(MemoryError):
+        loihi.run_machine(loihi.build(program, 2), stimulus)
+
+
+def test_the_random_programs_say_everything() -> None:
+    seen = set()
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        a = (program := random_program(rng, random_network(rng))).arrays
+        seen |= {s.model for s in program.populations} | ({"shared"} if a.row_shared.any() else set())
+        seen |= {name for name, found in (("based", a.segment_base), ("late", a.delay > 63),
+                                          ("split", np.diff(a.segment_ptr) > 1)) if found.any()}
+    assert seen == {*STATES, "shared", "based", "late", "split"}
+
+
+def test_probes_are_the_states_of_the_model() -> None:
+    rng = np.random.default_rng(0)
+    network = random_network(rng, kinds=("rf",))
+    program, stimulus = random_program(rng, network), random_stimulus(rng, network, 1)
+    trace = loihi.run(program, stimulus, probes=[("pop0", "im")])
+    assert list(trace.states) == [("pop0", "im")]
+    with pytest.raises(DataError) as error:
+        loihi.run(program, stimulus, probes=[("pop0", "v")])
+    assert (error.value.what, error.value.fix) == ("no state 'v' of 'pop0'", "probe re or im of pop0")
 
 
 @settings(max_examples=200, deadline=None)
@@ -187,6 +154,12 @@ def test_states_spikes_and_counts_are_those_of_plain_python(seed: int, loud: int
 def test_decay_never_leaves_its_type(x: int, keep: int) -> None:
     for whole in (np.int32, np.int64):
         assert kernels.decay(whole(x), whole(keep), whole) == toward_zero(x, keep)
+
+
+def nothing_special():
+    cell = FixedLIF(*np.zeros((8, 1), np.int64), scale=np.ones(1), v_offset=np.zeros(1))
+    program = random_program(np.random.default_rng(0), Network("one", {"pop": cell}, (), Semantics()))
+    return part_neurons(program, 0, 1).special
 
 
 @settings(max_examples=40, deadline=None)
@@ -208,11 +181,11 @@ def test_update_neurons_is_its_numpy_twin(seed: int, n: int, whole: type) -> Non
     fires = clipped > cells.theta
     after = np.where(fires, np.where(cells.subtracts > 0, clipped - cells.reset_by, 0), clipped)
     padded = -(-n // kernels.LANES) * kernels.LANES
-    fired, counts = np.empty(padded + kernels.LANES, np.int32), np.zeros(len(kernels.STEP_COUNTS), np.int64)
-    k = kernels.update_neurons(cells, a, np.zeros(padded, np.uint8), fired, counts)
+    fired, counts = np.empty(padded + kernels.LANES, np.int32), np.zeros(len(STEP_COUNTS), np.int64)
+    k = kernels.update_neurons(cells, a, nothing_special(), np.zeros(padded, np.uint8), fired, counts)
     assert fired[:k].tolist() == np.flatnonzero(fires).tolist()
     assert cells.u.tolist() == wrapped.tolist() and cells.v.tolist() == after.tolist() and not a.any()
-    assert counts[kernels.WRAPS] == (u != wrapped).sum() and counts[kernels.CLIPS] == (v != clipped).sum()
+    assert counts[WRAPS] == (u != wrapped).sum() and counts[CLIPS] == (v != clipped).sum()
 
 
 @settings(max_examples=40, deadline=None)
@@ -221,14 +194,14 @@ def test_strict_names_the_first_overflow(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = random_network(rng, 4000)
     program, stimulus = random_program(rng, network), random_stimulus(rng, network, 100)
-    trace = loihi.run(program, stimulus)
+    trace = loihi.run(program, stimulus, steps=STEPS)
     over = np.argwhere(trace.counts["wraps"] + trace.counts["clips"] > 0)
     if not len(over):
-        loihi.run(program, stimulus, strict=True)
+        loihi.run(program, stimulus, steps=STEPS, strict=True)
         return
     with pytest.raises(OverflowInStrictMode, match=rf"needs -?[\d,]+ in step {over[0, 1]}, its 24 bits hold") as error:
-        loihi.run(program, stimulus, strict=True)
-    assert error.value.where.startswith(f"sample {over[0, 0]}, layer pop")
+        loihi.run(program, stimulus, steps=STEPS, strict=True)
+    assert error.value.where.startswith((f"sample {over[0, 0]}, layer pop", f"sample {over[0, 0]}, layer map"))
 
 
 def test_strict_gives_neuron_need_and_limit() -> None:
@@ -246,14 +219,60 @@ def test_strict_gives_neuron_need_and_limit() -> None:
 
 
 @pytest.mark.parametrize("field", ["axon_source", "target", "out_core", "source_id", "delay", "row_ptr", "segment_ptr",
-                                   "segment_row", "segment_base", "core_row_ptr"])
+                                   "segment_row", "segment_base", "core_row_ptr", "du", "dv", "reset", "row_exponent"])
 def test_broken_programs_are_refused(field: str) -> None:
     rng = np.random.default_rng(3)
-    program = random_program(rng, random_network(rng))
+    program = random_program(rng, random_network(rng, kinds=("lif",)))
     assert program.n_synapses
-    getattr(program.arrays, field)[-1] = {"delay": 0, "row_ptr": 0}.get(field, 1000)
+    getattr(program.arrays, field)[-1] = {"delay": 0, "row_ptr": 0, "dv": 5000, "du": -1, "reset": 2,
+                                          "row_exponent": -1}.get(field, 1000)
     with pytest.raises(ProgramError, match="INCONSISTENT"):
         loihi.build(program)
+
+
+def test_a_delay_beyond_the_chips_is_refused() -> None:
+    rng = np.random.default_rng(3)
+    program = random_program(rng, random_network(rng))
+    program.arrays.delay[0] = 65
+    with pytest.raises(ProgramError, match="INCONSISTENT"):
+        loihi.build(program)
+
+
+def test_unknown_models_are_refused() -> None:
+    rng = np.random.default_rng(3)
+    program = random_program(rng, random_network(rng))
+    first, *others = program.populations
+    with pytest.raises(ProgramError, match="INCONSISTENT"):
+        loihi.build(dataclasses.replace(program, populations=(dataclasses.replace(first, model="none"), *others)))
+
+
+def test_accumulators_end_with_the_second_inputs() -> None:
+    """Synapses onto second inputs are out of range for the same program without resonators."""
+    found = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        program = random_program(rng, random_network(rng, kinds=("rf",)))
+        a = program.arrays
+        core = np.repeat(np.arange(program.n_cores), np.diff(a.axon_ptr)).repeat(np.diff(a.segment_ptr))
+        high = np.array([a.target[a.row_ptr[r] : a.row_ptr[r + 1]].max() for r in a.segment_row]) + a.segment_base
+        loihi.build(program)
+        if (high >= np.diff(a.neuron_ptr)[core]).any() and not any("map" in s.name for s in program.populations):
+            found += 1
+            plain = tuple(dataclasses.replace(s, model="graded") for s in program.populations)
+            with pytest.raises(ProgramError, match="INCONSISTENT"):
+                loihi.build(dataclasses.replace(program, populations=plain))
+    assert found > 3
+
+
+@pytest.mark.parametrize(("kind", "row", "value"), [("rf", 2, 64), ("rf", 3, -1), ("lif", 0, -1), ("lif", 1, -5),
+                                                    ("atrlif", 1, 5000), ("sigma_delta", 1, 40)])
+def test_parameters_that_a_model_cannot_have_are_refused(kind: str, row: int, value: int) -> None:
+    rng = np.random.default_rng(3)
+    program = random_program(rng, random_network(rng, kinds=(kind,)))
+    extra = np.zeros((4, program.n_neurons), np.int32)
+    extra[row] = value
+    with pytest.raises(ProgramError, match="INCONSISTENT"):
+        loihi.build(dataclasses.replace(program, arrays=dataclasses.replace(program.arrays, extra=extra)))
 
 
 def test_lost_axons_are_refused() -> None:

@@ -66,7 +66,7 @@ def test_targets(capsys):
     code, out, _ = run(capsys, "targets", "loihi2")
     assert code == 0
     assert "4,095 neurons\n      Intel compiler print-outs" in out
-    assert "synaptic operation               not published" in out
+    assert "synaptic operation, private      not published" in out
     assert "proxy loihi1-energy: " in out
     assert max(map(len, out.splitlines())) < 160
     assert run_json(capsys, "targets", "loihi1")[1]["limits"]["neurons"]["value"] == 1024
@@ -216,9 +216,9 @@ def error_of(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[st
 def test_files_are_looked_at_first(capsys, folder):
     model = folder / "model.nir"
     assert error_of(capsys, "inspect", folder / "modl.nir") == (
-        "NO_FILE", "there is no such file (a .nir model is wanted)", f"check the path; there is {model}")
+        "NO_FILE", "there is no such file (a .nir or .net model is wanted)", f"check the path; there is {model}")
     assert error_of(capsys, "inspect", folder) == (
-        "NOT_A_FILE", "it is a folder, a .nir model is wanted", f"give a file in it, for example {model}")
+        "NOT_A_FILE", "it is a folder, a .nir or .net model is wanted", f"give a file in it, for example {model}")
     assert error_of(capsys, "inspect", folder / "p.hwx")[0] == "WRONG_FILE"
     assert error_of(capsys, "simulate", folder / "model.nir", "-i", folder / "data.npz") == (
         "NOT_A_PROGRAM", "it is an HDF5 file, perhaps a model, and no compiled program",
@@ -235,6 +235,14 @@ def test_the_result_can_be_written_or_nothing_is_done(capsys, folder, monkeypatc
         f"make it first: mkdir -p {folder / 'none'}")
     assert error_of(capsys, *words, folder)[:2] == ("CANNOT_WRITE", "cannot write here: it is a folder")
     assert error_of(capsys, "compile", folder / "model.nir", "-t", "loihi3")[0] == "UNKNOWN_TARGET"
+
+
+def test_estimate_says_whether_the_host_is_in_it(capsys, folder):
+    words = ("estimate", folder / "p.hwx", "--trace", folder / "t.npz")
+    chip, host = (run_json(capsys, *words, *more)[1] for more in ((), ("--boundary", "host")))
+    assert (chip["boundary"]["name"], host["boundary"]["name"]) == ("chip", "host")
+    assert host["latency"]["value"] > host["latency_chip"]["value"] == chip["latency"]["value"]
+    assert "input from the host" in run(capsys, *words, "--boundary", "host")[1]
 
 
 def test_estimate_wants_one_source(capsys, folder):

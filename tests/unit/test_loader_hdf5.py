@@ -94,7 +94,6 @@ def _external_storage(f: h5py.File) -> None:
 
 EDITS: dict[str, tuple[Edit, str, tuple[str, ...]]] = {
     "no node": (lambda f: f.__delitem__("node"), "NOT_A_MODEL", ("/node",)),
-    "lava": (lambda f: (f.__delitem__("node"), f.create_group("layer"))[0], "NOT_A_MODEL", ("lava",)),
     "no nodes": (lambda f: f.__delitem__("node/nodes"), "MISSING_GROUP", ("nodes",)),
     "node is a dataset": (lambda f: put(f, "node", data=1), "MISSING_GROUP", ("/node",)),
     "inner node is a dataset": (lambda f: put(f, "node/nodes/x", data=1), "MISSING_GROUP", ("nodes/x",)),

@@ -154,13 +154,14 @@ def test_reset_by_subtraction_on_loihi1():
     hwsdk.compile(network, "loihi2")
 
 
-def test_a_delay_of_200_steps_and_the_step_that_helps():
-    nodes = (linear(4, 3), lif(3), nir.Delay(np.full(3, 0.2)), linear(3, 2), lif(2))
-    assert str(refusal(chain(*nodes, shape=(4,)))) == (
-        "[DELAY_RANGE] n1->n4: synaptic delays of 199 to 199 steps, loihi2 takes 1 to 64\n"
-        "  fix: shorten the delays, or use a step at least 3.2 times as long (--dt, with data "
-        "binned to it) and check the accuracy")
-    hwsdk.compile(chain(*nodes, shape=(4,), dt=3.2e-3), "loihi2")
+def test_a_delay_that_no_chain_of_relays_reaches():
+    def late(seconds: float) -> Network:
+        return chain(linear(4, 3), lif(3), nir.Delay(np.full(3, seconds)), linear(3, 2), lif(2), shape=(4,))
+
+    assert "9 relay neurons in 3 stage(s) carry delays of up to 199 steps" in hwsdk.compile(late(0.2), "loihi2").losses
+    assert str(refusal(late(20))) == (
+        "[DELAY_RANGE] n1: delays of more than 19968 steps need 312 stages of relay neurons, the limit is 256\n"
+        "  fix: shorten the delays, or use a longer step (--dt, with data binned to it) and check the accuracy")
 
 
 def test_two_populations_in_a_loop_of_one_step():

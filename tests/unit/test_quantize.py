@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from hwsdk.errors import UnsupportedError
+from hwsdk.ir.expand import explicit
 from hwsdk.ir.fixed import FixedLIF
+from hwsdk.ir.grid import grid_shift, sign_mode
 from hwsdk.ir.network import Edge, Network
 from hwsdk.ir.neurons import IF, LIF, CubaLIF, Threshold
-from hwsdk.ir.nodes import Conv, Input, Linear, Output, Synapses
+from hwsdk.ir.nodes import Conv, ConvSynapses, Input, Linear, Output, Synapses
 from hwsdk.ir.semantics import Semantics
 from hwsdk.mappers.lower import Lower
-from hwsdk.mappers.quantize import Quantize, grid_shift, sign_mode
+from hwsdk.mappers.quantize import Quantize
 
 
 def one_layer(weight, neuron, bias=None, semantics=None) -> Network:
@@ -107,7 +109,7 @@ def test_per_channel_scales_are_finer_than_per_layer():
 
 def _channel_error(low: Network, whole: Network, channel: int) -> float:
     """Relative weight error of one output channel."""
-    (exact,), (got,) = low.of(Synapses).values(), whole.of(Synapses).values()
+    exact, got = (explicit(s) for n in (low, whole) for s in n.of(ConvSynapses).values())
     dense = []
     for s, scale in ((exact, None), (got, whole.populations["p"].scale.ravel())):
         matrix = np.zeros((36, 50))

@@ -13,6 +13,7 @@ from hwsdk.ir.formats.data import load_data
 from hwsdk.ir.formats.from_nir import from_graph, is_graph, is_node
 from hwsdk.ir.formats.guess import check_options
 from hwsdk.ir.formats.hdf5 import read_graph
+from hwsdk.ir.formats.lava_dl import is_lava_dl, read_lava_dl
 from hwsdk.ir.formats.modules import from_module, is_module
 from hwsdk.ir.formats.raw import RawGraph
 from hwsdk.ir.formats.spinnaker2 import truncate_weights
@@ -27,7 +28,7 @@ _ON_EDGES = ("input_delay", "connection_delay", "recurrent_delay")
 
 def load(source: str | os.PathLike[str] | object, *, preset: str | None = None, strict: bool = False,
          name: str | None = None, sample: object = None, **overrides: Any) -> Network:
-    """The network of a .nir file, a nir.NIRGraph (or a single nir node), a torch module, or an ir.Network.
+    """The network of a .nir file, a lava-dl .net file, a nir.NIRGraph or node, a torch module, or an ir.Network.
 
     Args:
         source: what to load. A Network comes back as it is, with its semantics changed where options are given.
@@ -35,7 +36,8 @@ def load(source: str | os.PathLike[str] | object, *, preset: str | None = None, 
         strict: refuse instead of guessing what the file does not say.
         name: the network's name; default: the file's stem, or "network".
         sample: for a snnTorch, sinabs or Norse module, and only then: an input that the module accepts.
-        overrides: fields of ir.Semantics (dt, reset, comparison, integrator, ...); None means not given.
+        overrides: fields of ir.Semantics (dt, reset, comparison, integrator, ...); None means not given. A lava-dl file
+            takes those of hwsdk.ir.formats.lava_dl.LavaDlOptions instead (reset_interval, skip_layers, ...).
 
     Returns:
         A validated Network; its ledger says what was read, assumed and changed.
@@ -47,6 +49,8 @@ def load(source: str | os.PathLike[str] | object, *, preset: str | None = None, 
         ModelError: the source cannot be read or says something impossible; ``where`` names file and node.
         SemanticsError: unknown or bad options, or ``strict`` and something to guess.
     """
+    if is_lava_dl(source):
+        return _from_lava_dl(source, preset, overrides, name)
     given = check_options(overrides)
     if isinstance(source, Network):
         return _with_semantics(source, preset, given, name)
@@ -59,6 +63,15 @@ def load(source: str | os.PathLike[str] | object, *, preset: str | None = None, 
     except ModelError as error:
         raise placed(error, label or shown) from None
     return truncate_weights(network) if preset == "spinnaker2" else network
+
+
+def _from_lava_dl(source: object, preset: str | None, given: Mapping[str, Any], name: str | None) -> Network:
+    """A lava-dl file's network; the file states its own semantics."""
+    path = Path(os.fspath(source))  # type: ignore[call-overload]
+    if preset not in (None, "lava", "lava-dl"):
+        raise SemanticsError(f"the preset {preset}; a lava-dl network states its own semantics", where=path.name,
+                             code="PRESET_NOT_NEEDED", fix="leave the preset out")
+    return read_lava_dl(path, name or path.stem, given)
 
 
 def _from_module(module: object, sample: object, preset: str | None, given: Mapping[str, Any], name: str) -> Network:

@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 
 from hwsdk.errors import ModelError
+from hwsdk.ir.neurons import Neuron
 from hwsdk.ir.nodes import Node
+from hwsdk.ir.refractory import refractory_steps
 from hwsdk.ir.semantics import Semantics
 
 
 def check_node(name: str, node: Node, semantics: Semantics) -> None:
-    """Finite values, positive time constants, a threshold above the reset.
+    """Finite values, positive time constants, a threshold above the reset, a refractory period that has a meaning.
 
     Raises:
-        ModelError: NOT_FINITE, TAU_NOT_POSITIVE or THRESHOLD_NOT_ABOVE_RESET, with the node in ``where``.
+        ModelError: NOT_FINITE, TAU_NOT_POSITIVE, THRESHOLD_NOT_ABOVE_RESET, REFRACTORY_RANGE or REFRACTORY_SEMANTICS,
+            with the node in ``where``.
     """
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
@@ -30,6 +33,8 @@ def check_node(name: str, node: Node, semantics: Semantics) -> None:
                              where=name, code="TAU_NOT_POSITIVE",
                              fix="give a positive time constant, or use IF for none")
     _check_threshold(name, node, semantics)
+    if isinstance(node, Neuron):
+        _check_refractory(name, node, semantics)
 
 
 def _check_threshold(name: str, node: Any, semantics: Semantics) -> None:
@@ -42,3 +47,11 @@ def _check_threshold(name: str, node: Any, semantics: Semantics) -> None:
         raise ModelError(f"v_threshold {node.v_threshold[at]:g} is not above v_reset {node.v_reset[at]:g} "
                          f"({bad} of {node.v_threshold.size} neurons)", where=name, code="THRESHOLD_NOT_ABOVE_RESET",
                          fix="raise the threshold or lower v_reset")
+
+
+def _check_refractory(name: str, node: Neuron, semantics: Semantics) -> None:
+    """Refuse with the node's name."""
+    try:
+        refractory_steps(node, semantics)
+    except ModelError as error:
+        raise ModelError(error.what, where=name, fix=error.fix, code=error.code) from None

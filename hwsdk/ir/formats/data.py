@@ -13,7 +13,7 @@ import numpy as np
 
 from hwsdk.errors import DataError
 from hwsdk.ir.data import Events, Stimulus, events_from_dense
-from hwsdk.ir.formats import data_events, data_files, data_nir
+from hwsdk.ir.formats import data_events, data_files, data_lava, data_nir
 from hwsdk.ir.formats.data_files import Arrays
 from hwsdk.ir.nodes import Shape, size
 
@@ -46,7 +46,8 @@ def load_data(path_or_obj: str | os.PathLike[str] | object, inputs: Mapping[str,
 
     Args:
         path_or_obj: a file, or an array, a mapping input name -> array, a nir.NIRGraphData, or a Stimulus.
-            .npy: dense (steps, *shape) or (samples, steps, *shape).
+            .npy: dense (steps, *shape) or (samples, steps, *shape); or a recording of lava-dl, with time as the last
+            axis or as a list of events (see hwsdk.ir.formats.data_lava).
             .npz: one array an input; or one dense array (x, data, spikes, inputs, images) with optional labels
             (y, label, labels); or address events (x, y, p, and dt_us or t in microseconds, offset, label); or events
             (sample, step, index, and optionally value, labels, n_steps).
@@ -150,6 +151,9 @@ def _from_arrays(arrays: Arrays, wish: _Wish) -> Stimulus:
                                           wish.n_steps)
     if {"step", "index"} <= names:
         return _sparse(arrays, wish)
+    if names == {"data"} and len(wish.inputs) == 1 and (recorded := data_lava.recording(
+            arrays["data"], *next(iter(wish.inputs.items())), wish.dt_s, wish.n_steps)) is not None:
+        return recorded
     labels, notes = _labels(arrays)
     if set(wish.inputs) <= names:
         dense = {n: arrays[n] for n in wish.inputs}

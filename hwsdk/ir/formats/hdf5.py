@@ -190,8 +190,6 @@ def _graph_of_file(file: h5py.File) -> RawGraph:
 
 def _not_a_model(file: h5py.File) -> ModelError:
     """A refusal that knows the neighbours of NIR."""
-    if "layer" in file:
-        return ModelError("it is a lava-dl network, not a NIR file", code="NOT_A_MODEL", fix="export the model to NIR")
     if attribute(file, "__type__") == "NIRGraphData":
         return ModelError("it holds NIR data, not a network", code="NOT_A_MODEL", fix="give it as the data file")
     return ModelError("it has no group /node", where="/", code="NOT_A_MODEL",

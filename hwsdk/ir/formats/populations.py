@@ -31,7 +31,8 @@ def neuron(fields: FieldReader, arriving: Shape | None, ledger: LedgerWriter, ta
         ModelError: MISSING_FIELD, SHAPE_MISMATCH and what FieldReader raises.
     """
     cls = NEURONS[fields.node.type]
-    stored = {f.name: _stored(fields, f.name, ledger) for f in dataclasses.fields(cls)}
+    stored = {f.name: _stored(fields, f.name, ledger) for f in dataclasses.fields(cls)
+              if f.default is dataclasses.MISSING}  # NIR does not have the others
     if r_factor != 1.0 and "r" in stored and not set(TIME_FIELDS) & set(stored):
         stored["r"] = stored["r"] * r_factor
         ledger.changed(fields.name, "R_RESCALED", f"r multiplied by {r_factor:g} (Norse adds the whole input in a "
