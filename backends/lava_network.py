@@ -238,7 +238,17 @@ def _links(program: LoihiProgram, groups: dict[str, tuple[Group, ...]]) -> Itera
     _, first, member = np.unique(key, return_index=True, return_inverse=True)
     order = np.argsort(member.ravel().astype(np.min_scalar_type(len(first))), kind="stable")
     for at, chosen in zip(first, np.split(order, np.cumsum(np.bincount(member.ravel()))[:-1]), strict=True):
-        yield _link(program, groups, tuple(int(c[at]) for c in columns), synapses.of(chosen), within)
+        kind = tuple(int(c[at]) for c in columns)
+        for signed in _by_sign(synapses.of(chosen), kind[-1] // 2 % 256):
+            yield _link(program, groups, kind, signed, within)
+
+
+def _by_sign(s: _Synapses, bits: int) -> tuple[_Synapses, ...]:
+    """As one, or the excitatory and the inhibitory ones apart: only weights of one sign have the grid's lowest bit."""
+    positive = s.weight > 0
+    if positive.all() or not positive.any() or not (s.weight % (1 << (9 - bits))).any():
+        return (s,)
+    return s.of(np.flatnonzero(positive)), s.of(np.flatnonzero(~positive))
 
 
 def _one_number(columns: tuple[Ints, ...]) -> Ints:

@@ -17,6 +17,7 @@ from hwsdk.targets.description import Barrier, Figure
 Floats = NDArray[np.float64]
 TWO_PASSES = ("sigma_delta",)
 """Models that take two passes of microcode (facts: the neuron counters of sdn_relu count two)."""
+LABELS = {"messages": "messages", "hops_ew": "hops east-west", "hops_ns": "hops north-south"}
 MIXED_INPUT = "the two kinds of synaptic operation of an input that has both are told apart by stored synapses"
 
 
@@ -53,9 +54,10 @@ def proxy_target(target: Target, name: str | None) -> Target | None:
 
 
 def require_own(program: LoihiProgram, trace: Trace) -> None:
-    """Raise DataError unless the trace can be one of this program: the same populations, cores, and messages.
+    """Raise DataError unless the trace can be one of this program: the same populations, cores, messages and hops.
 
-    Each spike causes as many messages as cores listen to its neuron, so that the sum tells most other programs.
+    Each spike causes as many messages and hops as cores listen to its neuron and lie away from it, so that the sums
+    tell most other programs, and other placements of this one.
     """
     wrong = ""
     for s in program.populations:
@@ -65,13 +67,28 @@ def require_own(program: LoihiProgram, trace: Trace) -> None:
     if cores != program.n_cores:
         wrong = f"it ran on {cores} cores, the program has {program.n_cores}"
     if not wrong:
-        fan = np.diff(program.arrays.out_ptr)
-        expected = sum(int(fan[s.first + trace.spikes[s.name].index].sum()) for s in program.populations if s.fires)
-        found = int(trace.counts["messages"].sum())
-        wrong = "" if expected == found else f"its spikes make {expected:,} messages here, it counted {found:,}"
+        spikes = [s.first + trace.spikes[s.name].index for s in program.populations if s.fires]
+        for name, each in _of_a_spike(program).items():
+            expected, found = sum(int(each[ids].sum()) for ids in spikes), int(trace.counts[name].sum())
+            wrong = wrong or ("" if expected == found else
+                              f"its spikes make {expected:,} {LABELS[name]} here, it counted {found:,}")
     if wrong:
         raise DataError(f"the trace is not one of this program: {wrong}", where=program.name, code="WRONG_TRACE",
                         fix="simulate this program, or estimate the one that the trace belongs to")
+
+
+def _of_a_spike(program: LoihiProgram) -> dict[str, NDArray[np.int64]]:
+    """Count -> how many a spike of each sender makes; those of inputs, which come from outside the mesh, are 0."""
+    a, n_inputs = program.arrays, sum(s.n for s in program.inputs)
+    sender = np.repeat(np.arange(len(a.out_ptr) - 1), np.diff(a.out_ptr))
+    home = np.empty(len(a.out_ptr) - 1, np.int64)
+    home[a.source_id] = program.core_of()
+    sent = sender >= n_inputs
+    sender, to = sender[sent], a.out_core[sent]
+    here = home[sender]
+    x, y = (np.abs(at[to].astype(np.int64) - at[here]) for at in (a.core_x, a.core_y))
+    return {name: np.bincount(sender, weights=each, minlength=len(home)).astype(np.int64)
+            for name, each in (("messages", np.ones(len(to))), ("hops_ew", x), ("hops_ns", y))}
 
 
 def synaptic_operations(program: LoihiProgram, trace: Trace) -> tuple[float, float, bool]:

@@ -1,4 +1,4 @@
-"""Deploy the digits network on every target and print fit, accuracy, energy and latency.
+"""Deploy the digits network on every target: fit, accuracy, energy, latency, and a comparison with Lava if it is there.
 
     python examples/demo.py
 """
@@ -13,9 +13,12 @@ import numpy as np
 import hwsdk
 from hwsdk import backends
 from hwsdk.compiler import load_data
+from hwsdk.errors import MissingDependencyError
 from hwsdk.simulators import reference
 
 HERE = Path(__file__).parent
+LAVA_SAMPLES = 5
+"""Test images that run in Lava too; it is made for proof, not for speed."""
 
 
 def accuracy(counts: Any, labels: Any) -> float:
@@ -38,9 +41,21 @@ def show_target(name: str, network: Any, calibration: Any, data: Any, float_coun
     print(f"\naccuracy of the chip's integers {accuracy(counts, data.labels):.1%}, in floats "
           f"{accuracy(float_counts, data.labels):.1%}; the same decision on {same:.1%} of the samples\n")
     print(hwsdk.estimate(program, trace).to_text(), end="")
+    print(f"\n{lava_says(program, network)}")
     if backend.target.proxy is not None:
         print("\nthe same with the documented stand-in for the prices that are not published")
         print(hwsdk.estimate(program, trace, proxy=backend.target.proxy.name).to_text(), end="")
+
+
+def lava_says(program: Any, network: Any) -> str:
+    """Do the first test images give the same spikes in lava-nc?"""
+    few = load_data(HERE / "digits_test.npz", network, limit=LAVA_SAMPLES)
+    try:
+        theirs = hwsdk.simulate(program, few, engine="lava")
+    except MissingDependencyError as error:
+        return f"not compared with Lava: {error.what} ({error.fix})"
+    first = hwsdk.simulate(program, few).first_difference(theirs)
+    return f"lava-nc, {LAVA_SAMPLES} test images: {'every spike is the same' if first is None else f'differs, {first}'}"
 
 
 def main() -> None:

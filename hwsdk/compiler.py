@@ -13,7 +13,7 @@ from hwsdk import backends
 from hwsdk.backends.activity import activity_of
 from hwsdk.backends.base import CompileOptions, Program, Progress
 from hwsdk.cost import CostReport
-from hwsdk.errors import ProgramError, UnsupportedError
+from hwsdk.errors import DataError, ProgramError, UnsupportedError
 from hwsdk.ir import formats
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.mapping import Usage
@@ -82,9 +82,19 @@ def compile(  # the field's word
     """
     network = load(model, **semantics)
     stimulus = None if data is None else load_data(data, network)
-    rates = activity_of(activity) if isinstance(activity, Trace) else activity
+    rates = _rates(activity, network) if isinstance(activity, Trace) else activity
     options = CompileOptions(bits, per_channel, chips, packing, seed, stimulus, effort, time_budget, step_time, rates)
     return backends.get(target).compile(network, options, say or (lambda _: None))
+
+
+def _rates(trace: Trace, network: Network) -> Activity:
+    """Spikes a step from a trace of this network; the chip's program may have more populations than the network."""
+    rates = activity_of(trace)
+    other = [n for n, cell in network.populations.items() if n not in rates or rates[n].size != cell.n]
+    if other:
+        raise DataError(f"the trace does not hold {', '.join(other[:4])} as the network has it", where="activity",
+                        code="WRONG_TRACE", fix="give a trace of this network")
+    return rates
 
 
 def load_program(path: str | Path) -> Program:
@@ -123,6 +133,9 @@ def simulate(program: Program | str | Path, data: Data, *, probes: Iterable[tupl
         if strict:
             raise UnsupportedError("Lava does not report overflows", code="NO_STRICT",
                                    fix="leave strict out, or use the engine hwsdk")
+        if threads != 1:
+            raise UnsupportedError("Lava takes no number of threads", code="NO_THREADS",
+                                   fix="leave threads out, or use the engine hwsdk")
         return lava.run(lava.own(loaded), stimulus, probes=probes)
     if engine != "hwsdk":
         raise UnsupportedError(f"engine {engine!r}", code="UNKNOWN_ENGINE", fix='use "hwsdk" or "lava"')

@@ -55,10 +55,10 @@ class Amount:
 
     def __str__(self) -> str:
         if self.value is None:
-            return f"unknown (not published: {', '.join(self.missing)})"
+            return f"unknown (not published: {'; '.join(dict.fromkeys(self.missing))})"
         ends = f"{si(self.low or 0, self.unit)} to {si(self.high or 0, self.unit)}"
         spread = "" if self.low == self.high else f" [{ends}]"
-        more = f" (at least; not published: {', '.join(dict.fromkeys(self.missing))})" if self.missing else ""
+        more = f" (at least; not published: {'; '.join(dict.fromkeys(self.missing))})" if self.missing else ""
         return f"{si(self.value, self.unit)}{spread}{more}"
 
 
@@ -143,13 +143,13 @@ class CostReport:
                  f"  latency         {self.latency}"]
         if self.boundary == "host":
             lines.append(f"    on the chip   {self.latency_chip}")
-            lines += [f"    {i.name:20} {i.count:14,.1f} {i.per:20} {i.amount('s')}" for i in self.host]
+            lines += [f"    {i.name:28} {i.count:14,.1f} {i.per:27} {i.amount('s')}" for i in self.host]
         lines += [f"  energy, dynamic {self.energy_dynamic}", f"  energy, static  {self.energy_static}"]
         if self.energy_used.value is not None:
             lines.append(f"    cores in use  {self.energy_used}, not added")
         lines += [f"  energy, host    {self.energy_host}"] if self.boundary == "host" else []
         lines.append(f"  energy, total   {self.energy_total}")
-        lines += [f"    {i.name:26} {i.count:14,.1f} {i.per:27} {i.amount()}" for i in self.items]
+        lines += [f"    {i.name:28} {i.count:14,.1f} {i.per:27} {i.amount()}" for i in self.items]
         lines.append("  longest part    " + ", ".join(f"{n} {share:.0%}" for n, share in self.slowest.items() if share))
         lines += [f"  included        {'; '.join(self.included)}", f"  omitted         {'; '.join(self.omitted)}"]
         if self.proxy:

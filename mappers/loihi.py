@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsdk.errors import FitError, InternalError, UnsupportedError, Violation
-from hwsdk.ir.ledger import Ledger, LedgerEntry
+from hwsdk.ir.ledger import Ledger, LedgerWriter
 from hwsdk.ir.mapping import Placement, Slice, Usage
 from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import Neuron
@@ -19,7 +19,7 @@ from hwsdk.ir.nodes import Output, size
 from hwsdk.mappers import loihi_emit as emit
 from hwsdk.mappers import rules
 from hwsdk.mappers.check import check
-from hwsdk.mappers.cuts import Rates
+from hwsdk.mappers.cuts import Demand, Rates
 from hwsdk.mappers.loihi_layout import Layout, layout, together
 from hwsdk.mappers.loihi_memory import limits, population_memory, row_words, total_words
 from hwsdk.mappers.loihi_rows import Rows, wire
@@ -34,7 +34,6 @@ from hwsdk.targets import Target
 PACKINGS = ("layer", "dense", "spread")
 Activity = Mapping[str, "NDArray[np.float64] | float"]
 """Input or population -> mean spikes a step, of each neuron or of all."""
-MAX_SPLIT_ROUNDS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,8 @@ def map_network(network: Network, target: Target, options: MapOptions, *, model_
     refuse_too_many_neurons(network, target, options.chips)
     say("partition")
     rates = rates_of(network, options.activity)
-    cores = together(_cores(network, target, options, rates))
+    parts, busy = _cores(network, target, options, rates)
+    cores = together(parts)
     say("place")
     where, rows, heard = _emit_base(network, cores)
     flow = emit.traffic(heard, where, np.concatenate([rates[s.name] for s in where.populations]))
@@ -84,18 +84,22 @@ def map_network(network: Network, target: Target, options: MapOptions, *, model_
     program = LoihiProgram(
         network.name, target.name, target.version, target.digest(), model_digest or network.digest(), placement.chips,
         where.inputs, where.populations, _outputs(network), emit.arrays(network, where, rows, heard, placement),
-        network.semantics, used, network.ledger + _told(found, options), losses, target.capabilities.graded_input)
+        network.semantics, used, network.ledger + _told(found, options, busy), losses, target.capabilities.graded_input)
     say("check")
     check(network, program)
     return program
 
 
-def _told(found: Found, options: MapOptions) -> Ledger:
-    """Whether the time ran out, which makes the program depend on the machine."""
-    if not found.cut_short:
-        return Ledger()
-    return Ledger((LedgerEntry("warning", "", "SEARCH_CUT_SHORT", f"the search for a placement was stopped after "
-                               f"{options.time_budget:g} s; another run may find another one"),))
+def _told(found: Found, options: MapOptions, busy: float) -> Ledger:
+    """Whether the time ran out, which makes the program depend on the machine; whether a step takes too long."""
+    log = LedgerWriter()
+    if options.step_time and busy > options.step_time:
+        log.warning("", "STEP_TIME_MISSED", f"not every core is done in {options.step_time:g} s: one may be busy for "
+                    f"{busy:.3g} s")
+    if found.cut_short:
+        log.warning("", "SEARCH_CUT_SHORT", f"the search for a placement was stopped after {options.time_budget:g} s; "
+                    "another run may find another one")
+    return log.done()
 
 
 def refuse_too_many_neurons(network: Network, target: Target, chips: int) -> None:
@@ -115,53 +119,62 @@ def refuse_too_many_neurons(network: Network, target: Target, chips: int) -> Non
         Violation("neurons", f"whole network, most in {layer}", network.n_neurons, per_chip * chips, "neurons"),))
 
 
-def _cores(network: Network, target: Target, options: MapOptions, rates: Rates) -> tuple[tuple[Slice, ...], ...]:
-    """Slices of each core, split further where outgoing axons overflow.
+def _cores(network: Network, target: Target, options: MapOptions, rates: Rates,
+           ) -> tuple[tuple[tuple[Slice, ...], ...], float]:
+    """Slices of each core, split further where outgoing axons overflow, and the most seconds of one in a step.
+
+    Where the cores do not allow the step time, it is doubled until they do.
 
     Raises:
         FitError: more cores than the chips have.
     """
+    available, found = target.need("cores") * options.chips, demands(network, target, rates)
+    bound = options.step_time or math.inf
+    cores = _bounded(network, target, options, rates, found, bound)
+    while len(cores) > available and bound < math.inf:
+        seconds = [p.seconds for core in cores for p in core]
+        bound = 2 * max(bound, *seconds)
+        bound = bound if bound < sum(seconds) else math.inf
+        cores = _bounded(network, target, options, rates, found, bound)
+    busy = max(sum(p.seconds for p in core) for core in cores)
+    slices = tuple(tuple(p.slice for p in core) for core in cores)
+    if len(slices) <= available:
+        slices = _split_for_axons(network, target, slices, available)
+    if len(slices) > available:
+        raise _too_many_cores(network, target, options.chips, [p for core in cores for p in core], len(slices))
+    return slices, busy
+
+
+def _bounded(network: Network, target: Target, options: MapOptions, rates: Rates, found: list[Demand], bound: float,
+             ) -> list[tuple[Part, ...]]:
+    """Parts on cores, none of which takes longer than ``bound``; more cores than there are if it cannot be done."""
     available = target.need("cores") * options.chips
-    found = demands(network, target, rates)
-    coarse = partition(network, found, target, options.step_time or math.inf)
+    coarse = partition(network, found, target, bound)
     if coarse is None:
         raise InternalError("a partition without a limit of its parts was given up")
     if options.packing == "spread" and coarse.parts < available:
-        coarse = spread(network, found, target, coarse, available)
+        coarse = spread(network, found, target, coarse, available, bound)
     parts = coarse.listed()
-    cores: list[tuple[Slice, ...]] = [(p.slice,) for p in parts]
-    if options.packing == "dense" or len(cores) > available:
-        cores = _packed(network, target, parts, rates, available, options)
-    if len(cores) > available:
-        raise _too_many_cores(network, target, options.chips, parts, len(cores))
-    final = _split_for_axons(network, target, tuple(cores), available)
-    if len(final) > available:
-        raise _too_many_cores(network, target, options.chips, parts, len(final))
-    return final
-
-
-def _packed(network: Network, target: Target, parts: list[Part], rates: Rates, available: int, options: MapOptions,
-            ) -> list[tuple[Slice, ...]]:
-    """Parts together on cores, none of which takes longer than the step time, unless there are too few cores."""
+    if options.packing != "dense" and len(parts) <= available:
+        return [(p,) for p in parts]
     rate = np.concatenate([rates[name] for name in (*network.inputs, *network.populations)])
-    for limit in dict.fromkeys((options.step_time or math.inf, math.inf)):
-        cores = merge(network, parts, target, rate, limit)
-        if len(cores) <= available:
-            return cores
-    fewest = first_fit(parts, target)
-    return fewest if len(fewest) < len(cores) else cores
+    cores = merge(network, parts, target, rate, bound)
+    return cores if len(cores) <= available else min(cores, first_fit(parts, target, bound), key=len)
 
 
 def _split_for_axons(network: Network, target: Target, cores: tuple[tuple[Slice, ...], ...],
                      available: int) -> tuple[tuple[Slice, ...], ...]:
     """Halve the cores whose outgoing axons or total words overflow, until none does."""
-    for _ in range(MAX_SPLIT_ROUNDS):
+    while True:
         where, _, heard = _emit_base(network, cores)
         usage = core_usage(network, target, cores, emit.axons_out(heard, where))
         bad = {i for i, u in enumerate(usage) if violations(u, target, "")}
         if not bad or len(cores) > available:
             return cores
-        cores = tuple(half for i, core in enumerate(cores) for half in (_halves(core) if i in bad else (core,)))
+        finer = tuple(half for i, core in enumerate(cores) for half in (_halves(core) if i in bad else (core,)))
+        if len(finer) == len(cores):
+            break
+        cores = finer
     found = tuple(v for i, u in enumerate(usage) for v in violations(u, target, f"core {i} ({_names(cores[i])})"))
     raise FitError(f"{network.name} does not fit {target.name}", violations=found)
 
@@ -222,6 +235,10 @@ def rates_of(network: Network, activity: Activity | None) -> dict[str, NDArray[n
     Raises:
         UnsupportedError: an activity that does not suit its population.
     """
+    known = (*network.inputs, *network.populations, *network.outputs)
+    if unknown := sorted(set(activity or ()) - set(known)):
+        raise UnsupportedError(f"an activity of {', '.join(unknown[:4])}, which the network does not have",
+                               code="BAD_ACTIVITY", fix=f"use {', '.join(known[:8])}")
     found = {}
     for name in (*network.inputs, *network.populations):
         n = size(network.shapes[name])

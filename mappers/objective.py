@@ -9,7 +9,6 @@ The number and shape of the parts decide messages and busiest core, the placemen
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,10 +97,6 @@ class Search:
     def deadline(self) -> float:
         """On the clock of time.monotonic()."""
         return float("inf") if self.time_budget is None else self.start + self.time_budget
-
-    def over(self) -> bool:
-        """Is the time used up?"""
-        return time.monotonic() > self.deadline()
 
     def random_state(self) -> int:
         """A non-zero word from the seed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +37,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:
-    """A population in parts. part: of each neuron; seconds, messages: a step, of each part."""
+    """A population in parts. part: of each neuron; seconds, messages: a step, of each part.
+
+    plain: no search for a better grouping of its neurons found one.
+    """
 
     demand: Demand
     part: IntArray
     usage: PartUsage
     seconds: Floats
     messages: Floats
+    plain: bool = False
 
     @property
     def parts(self) -> int:
@@ -114,8 +118,8 @@ def partition(network: Network, found: list[Demand], target: Target, bound: floa
     return Partition(tuple(cuts))
 
 
-def cut(d: Demand, bound: float, k: int = 1) -> Cut:
-    """A population in k parts or more; see ``partition``."""
+def cut(d: Demand, bound: float, k: int = 1, plain: bool = False) -> Cut:
+    """A population in k parts or more; see ``partition``. plain: without the search for a better grouping."""
     target = d.memory.target
     k = min(d.n, max(k, -(-d.n // target.need("neurons")), _for_groups(d.memory)))
     while k <= d.n:
@@ -128,7 +132,8 @@ def cut(d: Demand, bound: float, k: int = 1) -> Cut:
                     usage = counted(part, parts)
                     full = fullness(usage, target)
             if full <= 1:
-                return _better(Cut(d, part, usage, seconds, messages), bound)
+                found = Cut(d, part, usage, seconds, messages, plain)
+                return found if plain else _better(found, bound)
             ratio = min(ratio, full)
         if k == d.n:
             break
@@ -160,16 +165,16 @@ def _better(tried: Cut, bound: float) -> Cut:
     d = tried.demand
     part = regrouped(d, tried.part, tried.parts)
     if part is None:
-        return tried
-    messages, synops = np.zeros(tried.parts), np.zeros(tried.parts)
+        return replace(tried, plain=True)
+    sizes = np.bincount(part)
+    messages, synops = np.zeros(len(sizes)), np.zeros(len(sizes))
     for s, rate in d.explicit:
         explicit_load(s.source, s.target, part, rate, messages, synops)
-    sizes = np.bincount(part, minlength=tried.parts)
     neuron = sizes * d.update + sizes / d.n * d.fired * (d.times.spike + d.times.message_out)
     seconds = np.maximum(neuron, messages * d.times.message_in + synops * d.times.private)
-    moved = Cut(d, part, d.memory.usage(part, tried.parts), seconds, messages)
+    moved = Cut(d, part, d.memory.usage(part, len(sizes)), seconds, messages)
     good = fullness(moved.usage, d.memory.target) <= 1 and _late(d, seconds, bound) <= 1
-    return moved if good and messages.sum() < tried.messages.sum() else tried
+    return moved if good and messages.sum() < tried.messages.sum() else replace(tried, plain=True)
 
 
 def _for_groups(memory: PopulationMemory) -> int:
@@ -189,7 +194,8 @@ def _cut_for_axons(network: Network, cuts: list[Cut], target: Target, bound: flo
         own = out[first : first + c.parts]
         first += c.parts
         full = fullness(c.usage, target, own)
-        finer.append(cut(c.demand, bound, _more(c.parts, c.demand.n, full)) if full > 1 and c.parts < c.demand.n else c)
+        more = _more(c.parts, c.demand.n, full)
+        finer.append(cut(c.demand, bound, more, c.plain) if full > 1 and c.parts < c.demand.n else c)
     return None if all(a is b for a, b in zip(cuts, finer, strict=True)) else finer
 
 

@@ -127,7 +127,9 @@ class _Board:
             kernels.anneal(-(-moves // BLOCKS), t0, t1, *fixed, shape, state)
             done = block + 1
             say(f"place {done * 100 // BLOCKS} %")
+        cut_short = bool(moves) and done < BLOCKS
         for _ in range(MAX_SWEEPS if moves and len(slot_of) <= SWEEP_UP_TO else 0):
-            if time.monotonic() > end or kernels.descend(*fixed) == 0:
+            cut_short = cut_short or time.monotonic() > end
+            if cut_short or kernels.descend(*fixed) == 0:
                 break
-        return slot_of, bool(moves) and done < BLOCKS
+        return slot_of, cut_short

@@ -34,6 +34,8 @@ REGISTERS: dict[type[FixedNeuron], dict[str, tuple[int, int]]] = {
 }
 """Range of each parameter: widths that lava-nc 0.10.0 declares for LIF; of the other models, what their states of 24
 bits hold (lava/proc/atrlif, rf, sdn: precision=24), since Lava declares narrower parameters and enforces none."""
+FIXES = {"du": "u of the chip loses at least 1/4096 in a step: train the layer with a current decay above 0"}
+"""What helps where scaling does not."""
 
 
 def form(network: Network, target: Target | None = None) -> Iterator[Problem]:
@@ -120,7 +122,7 @@ def register_range(network: Network, target: Target) -> Iterator[Problem]:
             values = getattr(cell, field)
             if values.size and (values.min() < low or values.max() > high):
                 yield ("REGISTER_RANGE", name, f"{field} is {int(values.min())} to {int(values.max())}, the register "
-                       f"holds {low} to {high}", "scale the layer, or quantise it with hwsdk")
+                       f"holds {low} to {high}", FIXES.get(field, "scale the layer, or quantise it with hwsdk"))
 
 
 def weight_range(network: Network, target: Target) -> Iterator[Problem]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hwsdk.errors import FitError
 from hwsdk.ir.network import Network
 from hwsdk.mappers.cuts import Demand
@@ -15,8 +17,11 @@ SLOWER = (1.25, 1.6, 2.0, 3.0, 5.0)
 """Multiples of that time that are looked at as well, since longer steps take fewer cores and messages."""
 
 
-def spread(network: Network, found: list[Demand], target: Target, coarse: Partition, available: int) -> Partition:
+def spread(network: Network, found: list[Demand], target: Target, coarse: Partition, available: int,
+           bound: float = math.inf) -> Partition:
     """The partition with the least energy times time of a step on at most ``available`` cores.
+
+    coarse: the one with the fewest parts. bound: seconds that no part may take longer than, unless coarse does.
 
     Energy: the published prices of neuron updates, spikes, synaptic operations and messages; where that of a message is
     not published, the messages alone. Hops are not known yet and left out. Time: barrier or busiest core.
@@ -32,7 +37,7 @@ def spread(network: Network, found: list[Demand], target: Target, coarse: Partit
             tried.append(one)
             high = min(middle, one.seconds)
     for multiple in SLOWER:
-        one = _within(network, found, target, high * multiple, available)
+        one = _within(network, found, target, min(high * multiple, bound), available)
         if one is not None:
             tried.append(one)
     fixed, price = _prices(found, target)

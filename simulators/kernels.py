@@ -12,18 +12,17 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from hwsdk.simulators.kernels_deliver import deliver
 from hwsdk.simulators.kernels_mesh import CLIPS, SPIKES, WRAPS, close_step, count_messages, count_spikes
 from hwsdk.simulators.kernels_models import V_MAX, U, V, flag_others, hold, put_back, reset_neurons, rest, update_others
-from hwsdk.simulators.kernels_sync import inner, wait_for_all
+from hwsdk.simulators.kernels_sync import inner, kernel, stay_apart, wait_for_all
 
 U_WRAP = 1 << 23
 LANES = 8
-"""Flags that are looked at together; the flag and index buffers are padded to a multiple."""
-CHUNK = 1024
+"""Flags that are looked at together."""
+CHUNK = 4096
 """Neurons that go through all loops together: their columns stay in the first cache."""
 FULL = -1
 """Reason to stop: the spike buffer could overflow in the next step. Others are registers, 0 is none."""
@@ -74,6 +73,15 @@ class Log(NamedTuple):
     states: Ints
 
 
+class Scratch(NamedTuple):
+    """Buffers of a part: flags uint8, its neurons padded to a multiple of LANES with zeros; fired int32, LANES more and
+    one for each LANES.
+    """
+
+    flags: NDArray[np.uint8]
+    fired: NDArray[np.int32]
+
+
 class Board(NamedTuple):
     """What the parts show each other, for odd and even steps. barrier: see kernels_sync. fired int32 (2, parts, most
     neurons padded): the neurons that fire, in core order; n_fired (2, parts); values int64 (2, parts, most neurons), or
@@ -87,7 +95,7 @@ class Board(NamedTuple):
     stop: NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decay(x: Any, keep: Any, whole: Any = np.int64) -> Any:
     """sign(x) * (|x| * keep >> 12) in integers of type ``whole``: |x| and keep <= 4096 are multiplied in two halves."""
     m = whole(abs(x))
@@ -95,9 +103,16 @@ def decay(x: Any, keep: Any, whole: Any = np.int64) -> Any:
     return y if x >= 0 else whole(-y)
 
 
+def new_scratch(n: int) -> Scratch:
+    """For n neurons."""
+    words = -(-n // LANES)
+    return Scratch(np.zeros(words * LANES, np.uint8), np.zeros((words + 1) * LANES + words + 1, np.int32))
+
+
 @inner
 def _currents(u: Any, keep: Any, a: Any) -> int:
     """u <- wrap(decay(u) + (a << 6)) and a <- 0; returns the number of wraps."""
+    stay_apart()
     whole = u.dtype.type
     wraps = np.int32(0)
     for i in range(len(u)):
@@ -112,6 +127,7 @@ def _currents(u: Any, keep: Any, a: Any) -> int:
 @inner
 def _membranes(v: Any, keep: Any, u: Any, bias: Any) -> int:
     """v <- clip(decay(v) + u + bias); returns the number of clips."""
+    stay_apart()
     whole = v.dtype.type
     top = whole(V_MAX)
     clips = np.int32(0)
@@ -125,48 +141,58 @@ def _membranes(v: Any, keep: Any, u: Any, bias: Any) -> int:
 @inner
 def _above(v: Any, theta: Any, flags: Any) -> None:
     """flags <- v > theta."""
+    stay_apart()
     for i in range(len(v)):
         flags[i] = v[i] > theta[i]
 
 
 @inner
 def _collect(flags: Any, fired: Any) -> int:
-    """Indices of the set flags, ascending, in ``fired``; returns how many."""
-    words = flags.view(np.uint64)
-    n = 0
+    """Indices of the set flags, ascending, in ``fired``; returns how many. Which flags are set is hard to foretell, so
+    no branch depends on it: words with some are found first, then the flags in them.
+    """
+    stay_apart()
+    words, some = flags.view(np.uint64), fired[len(flags) + LANES :]
+    m = n = 0
     for w in range(len(words)):
-        if words[w] != 0:
-            for i in range(LANES * w, LANES * w + LANES):
-                fired[n] = i
-                n += flags[i]
+        some[m] = w
+        m += words[w] != 0
+    for k in range(m):
+        first = LANES * np.int64(some[k])
+        for i in range(first, first + LANES):
+            fired[n] = i
+            n += flags[i]
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def update_neurons(cells: Any, a: Any, special: Any, flags: Any, fired: Any, counts: Any) -> Any:
     """One step of u and v of every neuron with input ``a``, which is cleared.
 
     Args:
-        flags, fired: uint8 and int32 buffers, N padded to a multiple of LANES, with flags zero in the padding.
-        counts: the step's counters.
+        flags, fired: the buffers of Scratch. counts: the step's counters.
 
     Returns:
         How many neurons fire; they are the first entries of ``fired``, ascending.
     """
-    hold(cells.v, special)
+    if special.n_held[0]:
+        hold(cells.v, special)
     for low in range(0, len(a), CHUNK):
         high = min(low + CHUNK, len(a))
         u, v = cells.u[low:high], cells.v[low:high]
         counts[WRAPS] += _currents(u, cells.keep_u[low:high], a[low:high])
         counts[CLIPS] += _membranes(v, cells.keep_v[low:high], u, cells.bias[low:high])
         _above(v, cells.theta[low:high], flags[low:high])
-    counts[CLIPS] -= put_back(cells, special, flags)
-    flag_others(cells.u, cells.v, special, flags)
+    if special.n_held[0]:
+        counts[CLIPS] -= put_back(cells, special, flags)
+    if len(special.neuron):
+        flag_others(cells.u, cells.v, special, flags)
     n_fired = _collect(flags, fired)
     for k in range(n_fired):
         i = fired[k]
         cells.v[i] = cells.v[i] - cells.reset_by[i] if cells.subtracts[i] else 0
-    rest(fired[:n_fired], special)
+    if len(special.rests):
+        rest(fired[:n_fired], special)
     return n_fired
 
 
@@ -194,9 +220,12 @@ def _neurons(t: int, cells: Any, special: Any, flags: Any, fired: Any, counts: A
     """Step t of the part's neurons: how many fire. With ``strict`` the first that overflows goes to ``stop``."""
     row = cells.ring[t & (len(cells.ring) - 1)]
     now = row[: len(cells.u)]
-    reset_neurons(t + 1, cells.u, cells.v, special)
-    clips, register, at, need = update_others(row, special)
-    counts[CLIPS] += clips
+    if len(special.every):
+        reset_neurons(t + 1, cells.u, cells.v, special)
+    register, at, need = 0, np.int64(0), np.int64(0)
+    if len(special.neuron):
+        clips, register, at, need = update_others(row, special)
+        counts[CLIPS] += clips
     stop[0] = 0
     if strict:
         plain_register, plain_at, plain_need = first_overflow(cells, now, special, flags)
@@ -246,9 +275,9 @@ def _send(t: int, part: int, wires: Any, ring: Any, mesh: Any, feed: Any, board:
     count_spikes(own, mesh, tally, parity, part, counts)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def run_part(t0: int, t1: int, part: int, first: int, cells: Any, special: Any, wires: Any, mesh: Any, feed: Any,
-             board: Any, tally: Any, log: Any, strict: bool) -> Any:
+             board: Any, tally: Any, log: Any, scratch: Any, strict: bool) -> Any:
     """Run steps t0 .. t1-1 of a part, or until a spike buffer could overflow; with ``strict`` up to the first overflow.
 
     Every part is run by its own thread, all with the same steps; ``first`` is the part's first neuron.
@@ -257,9 +286,7 @@ def run_part(t0: int, t1: int, part: int, first: int, cells: Any, special: Any, 
         (next step, spikes written); with ``strict`` the next step may be the one whose overflow is on the board. None
         are left of a part whose thread waits for one that broke off: (-1, 0).
     """
-    n, parts = len(cells.u), board.n_fired.shape[1]
-    padded = (n + LANES - 1) // LANES * LANES
-    flags, fired = np.zeros(padded, np.uint8), np.empty(padded + LANES, np.int32)
+    n, parts, flags, fired = len(cells.u), board.n_fired.shape[1], scratch.flags, scratch.fired
     written, t, going = 0, t0, True
     while going and t < t1:
         parity, counts = t & 1, log.counts[t]
@@ -267,9 +294,10 @@ def run_part(t0: int, t1: int, part: int, first: int, cells: Any, special: Any, 
         n_fired = _neurons(t, cells, special, flags, fired, counts, stop, strict)
         _show(first, n_fired, fired, special, board, parity, part)
         counts[SPIKES] += n_fired
-        log.spikes[written : written + n_fired] = board.fired[parity, part, :n_fired]
-        if len(log.values):
-            log.values[written : written + n_fired] = board.values[parity, part, :n_fired]
+        for k in range(n_fired):
+            log.spikes[written + k] = board.fired[parity, part, k]
+            if len(log.values):
+                log.values[written + k] = board.values[parity, part, k]
         written += n_fired
         _record(t - t0, cells, special, log)
         if not stop[0] and written + n > len(log.spikes):

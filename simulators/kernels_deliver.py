@@ -10,16 +10,19 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hwsdk.simulators.kernels_mesh import AHEAD
-from hwsdk.simulators.kernels_sync import inner, prefetch
+from hwsdk.simulators.kernels_sync import inner, prefetch, stay_apart
 
+WORDS = 16
+"""Words of a synapse in a cache line of 64 bytes."""
 Ints = NDArray[np.integer[Any]]
 
 
 class Wires(NamedTuple):
     """The synapses onto the accumulators of one part of the neurons, S of them written out by sender.
 
-    ptr uint64 (senders+1). word int32 (S,): weight << bits | target, or (0,) if that is too much for 32 bits or delays
-    differ; then target uint32, weight, and delay uint8 in steps or (0,) where all are 1. target: column of the ring.
+    ptr uint64 (senders+1). word int32 (S,): weight << bits | target, those of each sender filled up to whole cache
+    lines with weights of 0; or (0,) if that is too much for 32 bits or delays differ; then target uint32, weight, and
+    delay uint8 in steps or (0,) where all are 1. target: column of the ring.
 
     Rows that several senders use are kept once: sender s has the segments segment_ptr[s] to segment_ptr[s + 1], each a
     row and the column where it begins; row_ptr, row_target, row_weight and row_delay as above; all (0,) if there are
@@ -66,20 +69,22 @@ def deliver(t: int, sources: Any, offset: int, values: Any, wires: Any, ring: An
 @inner
 def _deliver_words(sources: Any, offset: int, values: Any, wires: Any, after: Any) -> None:
     """``deliver`` where every delay is one step and a synapse is one word."""
+    stay_apart()
     ptr, word, bits = wires.ptr, wires.word, wires.bits
     mask = np.uint32((1 << bits) - 1)
     for k in range(len(sources)):
         if k + AHEAD < len(sources):
             ahead = offset + sources[k + AHEAD]
-            for s in range(np.int64(ptr[ahead]), np.int64(ptr[ahead + 1]), 16):
+            for s in range(np.int64(ptr[ahead]), np.int64(ptr[ahead + 1]), WORDS):
                 prefetch(word, s)
         source = offset + sources[k]
         if len(values):
             for s in range(ptr[source], ptr[source + 1]):
                 after[np.uint32(word[s]) & mask] += (word[s] >> bits) * values[k]
         else:
-            for s in range(ptr[source], ptr[source + 1]):
-                after[np.uint32(word[s]) & mask] += word[s] >> bits
+            for first in range(np.int64(ptr[source]), np.int64(ptr[source + 1]), WORDS):
+                for s in range(np.uint64(first), np.uint64(first + WORDS)):
+                    after[np.uint32(word[s]) & mask] += word[s] >> bits
 
 
 @inner
@@ -157,6 +162,20 @@ def unpack(sender: Any, home: Any, columns: Any, number: Any, segment_ptr: Any, 
                     ticks[k] = delay[s]
                 k += 1
         at[sender[a]], at_segment[sender[a]] = k, n
+
+
+@njit(cache=True, nogil=True)
+def pack(ptr: Any, target: Any, weight: Any, bits: int, columns: int, line_ptr: Any, word: Any) -> None:
+    """Fill Wires.word, whose senders begin at ``line_ptr``, from ptr, target and weight; zeros go to the first columns,
+    each to another, since additions to one place have to wait for each other.
+    """
+    for sender in range(len(ptr) - 1):
+        at = line_ptr[sender]
+        for s in range(ptr[sender], ptr[sender + 1]):
+            word[at] = (np.int64(weight[s]) << bits) | target[s]
+            at += 1
+        for k in range(line_ptr[sender + 1] - at):
+            word[at + k] = k % columns
 
 
 @njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsdk.simulators.kernels_sync import inner, prefetch, prefetch_in_row
+from hwsdk.simulators.kernels_sync import inner, prefetch, prefetch_in_row, stay_apart
 
 STEP_COUNTS = ("spikes", "synaptic_operations", "messages", "hops_ew", "hops_ns", "peak_core_synops",
                "peak_core_spikes", "peak_link", "chip_crossings", "wraps", "clips", "peak_core_messages")
@@ -55,8 +55,10 @@ class Mesh(NamedTuple):
 
 class Tally(NamedTuple):
     """Scratch of one step of each part. hits int32 or int64 (2, parts, height + 1, C rounded up): messages and synaptic
-    operations by the sender's row, those of the host last; spikes int32 (2, parts, C); lines int32 (2, parts, routers,
-    width rounded up): messages between columns, by the sender's router; down, up int32 (width, height): between rows.
+    operations by the sender's row, those of the host last; spikes int32 (2, parts, 1, C); lines int32 (2, parts,
+    routers, width rounded up): messages between columns, by the sender's router. The rest is for the end of a step:
+    down, up int32 (width, height): messages between rows; west, east int32 (width rounded up): between columns; synops,
+    arrived int64 (C,); messages int64 (routers,): that arrive.
     """
 
     hits: NDArray[np.signedinteger[Any]]
@@ -64,6 +66,11 @@ class Tally(NamedTuple):
     lines: NDArray[np.int32]
     down: NDArray[np.int32]
     up: NDArray[np.int32]
+    west: NDArray[np.int32]
+    east: NDArray[np.int32]
+    synops: NDArray[np.int64]
+    arrived: NDArray[np.int64]
+    messages: NDArray[np.int64]
 
 
 def empty_tally(mesh: Mesh, parts: int) -> Tally:
@@ -71,14 +78,17 @@ def empty_tally(mesh: Mesh, parts: int) -> Tally:
     cores, routers = len(mesh.core_router), mesh.width * mesh.height
     whole = np.int32 if len(mesh.table) else np.int64
     return Tally(np.zeros((2, parts, mesh.height + 1, mesh.table.shape[1]), whole),
-                 np.zeros((2, parts, cores), np.int32),
+                 np.zeros((2, parts, 1, cores), np.int32),
                  np.zeros((2, parts, routers, mesh.links.shape[1]), np.int32),
-                 np.zeros((mesh.width, mesh.height), np.int32), np.zeros((mesh.width, mesh.height), np.int32))
+                 np.zeros((mesh.width, mesh.height), np.int32), np.zeros((mesh.width, mesh.height), np.int32),
+                 np.zeros(mesh.links.shape[1], np.int32), np.zeros(mesh.links.shape[1], np.int32),
+                 np.zeros(cores, np.int64), np.zeros(cores, np.int64), np.zeros(routers, np.int64))
 
 
 @inner
 def _count_by_table(senders: Any, offset: int, row: Any, table: Any, hits: Any) -> None:
     """``count_messages`` from the table."""
+    stay_apart()
     n = np.uint64(table.shape[1])
     for k in range(len(senders)):
         if k + AHEAD < len(senders):
@@ -93,6 +103,7 @@ def _count_by_table(senders: Any, offset: int, row: Any, table: Any, hits: Any) 
 @inner
 def _count_by_lists(senders: Any, offset: int, row: Any, ptr: Any, core: Any, synops: Any, hits: Any) -> None:
     """``count_messages`` from the lists."""
+    stay_apart()
     for k in range(len(senders)):
         if k + AHEAD < len(senders):
             ahead = offset + senders[k + AHEAD]
@@ -118,7 +129,7 @@ def count_messages(senders: Any, offset: int, mesh: Any, tally: Any, parity: int
 @inner
 def count_spikes(fired: Any, mesh: Any, tally: Any, parity: int, part: int, counts: Any) -> None:
     """The spikes of neurons ``fired``, and their messages on the links of their own rows of routers."""
-    lines, spikes = tally.lines[parity, part], tally.spikes[parity, part]
+    lines, spikes = tally.lines[parity, part], tally.spikes[parity, part, 0]
     routers, homes, links, fan = mesh.router, mesh.home, mesh.links, mesh.fan
     messages, east_west, north_south, crossings = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     n = np.uint64(links.shape[1])
@@ -147,22 +158,23 @@ def count_spikes(fired: Any, mesh: Any, tally: Any, parity: int, part: int, coun
 def _merge(parts: Any) -> None:
     """Add what the other parts counted to the first, and clear them."""
     for p in range(1, parts.shape[0]):
-        for i in range(parts.shape[1]):
-            parts[0, i] += parts[p, i]
-            parts[p, i] = 0
+        for row in range(parts.shape[1]):
+            for i in range(parts.shape[2]):
+                parts[0, row, i] += parts[p, row, i]
+                parts[p, row, i] = 0
 
 
 @inner
-def _columns(row: int, messages: Any, mesh: Any, tally: Any) -> None:
+def _columns(row: int, mesh: Any, tally: Any) -> None:
     """Messages along the columns of the mesh, sent in ``row``: each router's own enter the links on their way."""
     for x in range(mesh.width):
         passing = 0
         for y in range(mesh.height - 1, row, -1):
-            passing += messages[x, y]
+            passing += tally.messages[x * mesh.height + y]
             tally.down[x, y - 1] += passing
         passing = 0
         for y in range(row):
-            passing += messages[x, y]
+            passing += tally.messages[x * mesh.height + y]
             tally.up[x, y] += passing
 
 
@@ -172,25 +184,24 @@ def _arrivals(hits: Any, mesh: Any, tally: Any, counts: Any, core_totals: Any) -
     half = hits.itemsize * 4
     low = (np.int64(1) << half) - 1
     cores, routers = len(mesh.core_router), mesh.core_router
-    synops, arrived = np.zeros(cores, np.int64), np.zeros(cores, np.int64)
-    messages = np.zeros((mesh.width, mesh.height), np.int32)
-    flat = messages.ravel()
+    synops, arrived, messages = tally.synops, tally.arrived, tally.messages
     for row in range(mesh.height + 1):
-        for k in range(len(flat)):
-            flat[k] = 0
+        for k in range(len(messages)):
+            messages[k] = 0
         for c in range(cores):
             synops[c] += hits[row, c] & low
             arrived[c] += hits[row, c] >> half
-            flat[routers[c]] += hits[row, c] >> half
+            messages[routers[c]] += hits[row, c] >> half
             hits[row, c] = 0
         if row < mesh.height:
-            _columns(row, messages, mesh, tally)
+            _columns(row, mesh, tally)
     for c in range(cores):
         core_totals[c, CORE_SYNOPS] += synops[c]
         core_totals[c, CORE_MESSAGES] += arrived[c]
         counts[SYNOPS] += synops[c]
         counts[PEAK_SYNOPS] = max(counts[PEAK_SYNOPS], synops[c])
         counts[PEAK_MESSAGES] = max(counts[PEAK_MESSAGES], arrived[c])
+        synops[c] = arrived[c] = 0
 
 
 @inner
@@ -205,10 +216,9 @@ def _busiest(load: Any) -> int:
 
 
 @inner
-def _busiest_in_rows(lines: Any, mesh: Any) -> int:
+def _busiest_in_rows(lines: Any, mesh: Any, west: Any, east: Any) -> int:
     """Messages on the busiest link east or west; clears ``lines``."""
     peak = 0
-    west, east = np.zeros(lines.shape[1], np.int32), np.zeros(lines.shape[1], np.int32)
     for y in range(mesh.height):
         for x in range(mesh.width):
             router = np.uint64(x * mesh.height + y)
@@ -228,12 +238,12 @@ def _busiest_in_rows(lines: Any, mesh: Any) -> int:
 def close_step(mesh: Any, tally: Any, parity: int, counts: Any, core_totals: Any) -> None:
     """Sum up and clear what all parts counted in one step."""
     hits, spikes, lines = tally.hits[parity], tally.spikes[parity], tally.lines[parity]
-    _merge(hits.reshape(len(hits), -1))
+    _merge(hits)
     _merge(spikes)
-    _merge(lines.reshape(len(hits), -1))
+    _merge(lines)
     _arrivals(hits[0], mesh, tally, counts, core_totals)
-    peak = _busiest_in_rows(lines[0], mesh)
+    peak = _busiest_in_rows(lines[0], mesh, tally.west, tally.east)
     counts[PEAK_LINK] = max(peak, _busiest(tally.down), _busiest(tally.up))
-    for c in range(spikes.shape[1]):
-        counts[PEAK_SPIKES] = max(counts[PEAK_SPIKES], spikes[0, c])
-        spikes[0, c] = 0
+    for c in range(spikes.shape[2]):
+        counts[PEAK_SPIKES] = max(counts[PEAK_SPIKES], spikes[0, 0, c])
+        spikes[0, 0, c] = 0

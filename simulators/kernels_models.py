@@ -186,8 +186,6 @@ def put_back(cells: Any, special: Any, flags: Any) -> int:
 @inner
 def rest(fired: Any, special: Any) -> None:
     """The neurons that fired begin their rest."""
-    if not len(special.rests):
-        return
     k = special.n_held[0]
     for i in fired:
         if special.rests[i] > 0:

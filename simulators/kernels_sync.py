@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 # untyped, since Numba's types know neither these options nor that an intrinsic is called with one argument less
 _njit: Any = njit
 _intrinsic: Any = intrinsic
-inner = _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""Compiles a kernel that only kernels call: with no entry for Python, and kept on disk within those that call it."""
+kernel = _njit(cache=True, nogil=True, _nrt=False)
+"""Compiles a kernel that allocates nothing, so that no references are counted: that costs, most of all with threads."""
+inner = _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+"""The same for one that only kernels call: with no entry for Python, and kept on disk within those that call it."""
 LINE = 8
 """int64 in a cache line of 64 bytes."""
 ARRIVED, TURN, BROKEN = 0, LINE, 2 * LINE
@@ -59,6 +61,18 @@ def prefetch_in_row(typing: Any, array: Any, row: Any, index: Any) -> Any:
 
 
 @_intrinsic
+def stay_apart(typing: Any) -> Any:
+    """stay_apart(): never inline the kernel that says this: LLVM makes vector code of its loop only while it can see
+    that few arrays are involved.
+    """
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@_intrinsic
 def _atomic_add(typing: Any, array: Any, index: Any, value: Any) -> Any:
     """array[index] += value for all threads at once; returns what was there."""
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -80,7 +94,7 @@ def _atomic_load(typing: Any, array: Any, index: Any) -> Any:
 _let_others_run = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def wait_for_all(state: Any, parts: int) -> bool:
     """Wait until ``parts`` threads are here; False if one of them broke off.
 

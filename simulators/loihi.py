@@ -32,8 +32,8 @@ from hwsdk.simulators.loihi_trace import Probes, Record, probe_neurons, trace, w
 
 Array = NDArray[np.generic]
 IntArray = NDArray[np.int64]
-BLOCK = 256
-MIN_BUFFER = 1 << 16
+BLOCK = 1024
+MIN_BUFFER = 1 << 18
 REGISTERS = {kernels_models.U: "the synaptic current u", kernels_models.V: "the membrane v",
              kernels_models.RE: "the real part re", kernels_models.IM: "the imaginary part im"}
 
@@ -106,6 +106,7 @@ class _PartState:
     """A part in motion. where: which of the probed neurons are its own."""
 
     part: Part
+    scratch: kernels.Scratch
     cells: kernels.Cells
     special: kernels_models.Special
     spikes: NDArray[np.int32]
@@ -160,7 +161,7 @@ class _Run:
             p = parts[k]
             try:
                 return kernels.run_part(t, end, k, p.part.neurons.first, p.cells, p.special, p.part.wires,  # type: ignore
-                                        self.machine.mesh, feed, board, tally, logs[k], self.strict)
+                                        self.machine.mesh, feed, board, tally, logs[k], p.scratch, self.strict)
             except BaseException:
                 break_off(board.barrier)
                 raise
@@ -181,9 +182,10 @@ class _Run:
             where = np.flatnonzero((probed >= n.first) & (probed < n.last))
             buffer = max(MIN_BUFFER, 2 * (n.last - n.first))
             found.append(_PartState(
-                part, n.cells(dtype, m.slots), n.fresh(), np.empty(buffer, np.int32),
-                np.empty(buffer if graded else 0, np.int64), np.zeros((self.steps, len(STEP_COUNTS)), np.int64),
-                np.zeros((m.program.n_cores, 2), np.int64), where, probed[where] - n.first, n.slot(probed[where])))
+                part, kernels.new_scratch(n.last - n.first), n.cells(dtype, m.slots), n.fresh(),
+                np.empty(buffer, np.int32), np.empty(buffer if graded else 0, np.int64),
+                np.zeros((self.steps, len(STEP_COUNTS)), np.int64), np.zeros((m.program.n_cores, 2), np.int64), where,
+                probed[where] - n.first, n.slot(probed[where])))
         return found
 
     def _board(self) -> kernels.Board:

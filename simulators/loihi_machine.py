@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsdk.programs.loihi import LoihiArrays, LoihiProgram
-from hwsdk.simulators.kernels_deliver import Columns, Wires, add_sizes, unpack
+from hwsdk.simulators.kernels_deliver import WORDS, Columns, Wires, add_sizes, pack, unpack
 from hwsdk.simulators.kernels_mesh import Mesh
 from hwsdk.simulators.loihi_check import accumulators, check, core_order
 from hwsdk.simulators.loihi_state import Neurons, part_neurons
 from hwsdk.simulators.routes import axon_synapses, build_mesh
 
 IntArray = NDArray[np.int64]
-SLICE = 1 << 20
 FIRING = 32
 """Synapses that take a step's time of one neuron, at a few percent of spikes a step; for parts of equal work."""
 
@@ -126,8 +125,10 @@ def _wires(program: LoihiProgram, sender: NDArray[np.int32], rows: Rows, columns
     some = slice(None) if len(row) else slice(0)
     bits = max(columns - 1, 1).bit_length()
     packs = n > 0 and not len(delay) and bits < 31 and largest < 1 << (31 - bits)
-    word = _pack(target, weight, bits) if packs else np.zeros(0, np.int32)
-    target, weight = (target[:0], weight[:0].astype(np.int16)) if packs else (target, weight)
+    word = np.zeros(0, np.int32)
+    if packs:
+        ptr, word = _pack(ptr, target, weight, bits, columns)
+        target, weight = target[:0], weight[:0].astype(np.int16)
     return Wires(n_inputs, ptr.astype(np.uint64), bits, word, target, weight, delay,
                  segment_ptr[some], row, base, rows.ptr, rows.target, rows.weight, rows.delay)
 
@@ -150,13 +151,15 @@ def _columns(program: LoihiProgram, low: int, high: int) -> Columns:
     return Columns(np.cumsum(own) - own, own, own.sum() + np.cumsum(seconds) - seconds - own)
 
 
-def _pack(target: NDArray[np.uint32], weight: NDArray[Any], bits: int) -> NDArray[np.int32]:
-    """weight << bits | target, in the place of the targets."""
-    word = target.view(np.int32)
-    for first in range(0, len(word), SLICE):
-        part = slice(first, first + SLICE)
-        word[part] |= weight[part].astype(np.int32) << bits
-    return word
+def _pack(ptr: IntArray, target: NDArray[np.uint32], weight: NDArray[Any], bits: int, columns: int,
+          ) -> tuple[IntArray, NDArray[np.int32]]:
+    """Wires.ptr and Wires.word, which begins on a cache line."""
+    lines = np.r_[0, np.cumsum(-(-np.diff(ptr) // WORDS))] * WORDS
+    room = np.empty(int(lines[-1]) + WORDS, np.int32)
+    skip = -(room.ctypes.data // room.itemsize) % WORDS
+    word = room[skip : skip + int(lines[-1])]
+    pack(ptr, target, weight, bits, columns, lines, word)
+    return lines, word
 
 
 def _reach(parts: list[Part], first: int, last: int) -> int:

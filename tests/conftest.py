@@ -19,6 +19,16 @@ def corpus() -> Path:
     return CORPUS
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Drop compiled kernels that are older than a kernel's source: Numba looks at a function's own file only."""
+    for folder in ("mappers", "simulators"):
+        here = Path(__file__).resolve().parents[1] / folder
+        newest = max(p.stat().st_mtime for p in here.glob("*kernels*.py"))
+        for compiled in (here / "__pycache__").glob("*.nb[ic]"):
+            if compiled.stat().st_mtime < newest:
+                compiled.unlink()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """--update-golden writes the files of tests/golden anew."""
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew; then read the diff")

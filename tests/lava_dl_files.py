@@ -106,5 +106,8 @@ def examples(rng: np.random.Generator) -> dict[str, tuple[tuple[dict, ...], tupl
                               dense(even(rng, (2, 4), 20), sigma)), (12,), True),
         "resonators": ((resonators(even(rng, (6, 12), 20), even(rng, (6, 12), 9), RF),
                         resonators(even(rng, (4, 6), 60), even(rng, (4, 6), 60), RF_IZ)), (12,), False),
+        "odd": ((input_layer((2, 6, 5)), conv(rng.integers(-60, 60, (3, 2, 3, 3)), CUBA, (3, 4, 3)), flatten(36),
+                 dense(rng.integers(-90, 90, (9, 36)), CUBA, delay=rng.integers(0, 9, 9)),
+                 recurrent(rng.integers(-90, 90, (6, 9)), rng.integers(-40, 40, (6, 6)), CUBA)), (2, 6, 5), False),
         "affine": ((dense(even(rng, (4, 12), 20), CUBA), dense(even(rng, (3, 4), 20), None)), (12,), False),
     }

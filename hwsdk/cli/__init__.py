@@ -113,7 +113,7 @@ def _simulate(commands: Commands) -> None:  # type: ignore[valid-type]
     parser.add_argument("--strict", action="store_true", help="a register overflow is an error")
     parser.add_argument("--engine", choices=("hwsdk", "lava"), default="hwsdk",
                         help="what runs it: hwsdk (default), or lava-nc, which counts no events; see docs/lava.md")
-    parser.add_argument("--threads", type=int, default=1, metavar="N",
+    parser.add_argument("--threads", type=whole_from(1), default=1, metavar="N",
                         help="threads of hwsdk's simulator (default 1); the results are the same")
 
 

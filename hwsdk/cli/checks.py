@@ -60,6 +60,9 @@ def require_output(path: str | None, suffix: str) -> None:
     if file.is_dir():
         raise HwsdkError("cannot write here: it is a folder", where=path, code="CANNOT_WRITE",
                          fix=f"give the name of a file, for example {file / ('result' + suffix)}")
+    if file.exists() and not file.is_file():
+        raise HwsdkError("cannot write here: it is a device or a pipe", where=path, code="CANNOT_WRITE",
+                         fix="give the name of a file, or leave -o out to write nothing")
     if not file.parent.is_dir():
         raise HwsdkError(f"cannot write here: there is no folder {file.parent}", where=path, code="CANNOT_WRITE",
                          fix=f"make it first: mkdir -p {file.parent}")

@@ -17,12 +17,12 @@ def atomic_file(path: str | Path, refusal: type[HwsdkError]) -> Iterator[Any]:
     """A binary file handle under a temporary name in the same folder, moved to ``path`` only if all went well.
 
     Raises:
-        refusal: CANNOT_WRITE, if the folder cannot be written or ``path`` is a folder.
+        refusal: CANNOT_WRITE, if the folder cannot be written or ``path`` is a folder, a device or a pipe.
     """
     final = Path(path)
-    if final.is_dir():
-        raise refusal("cannot write here: it is a folder", where=str(final), code="CANNOT_WRITE",
-                      fix="give the name of a file")
+    if final.exists() and not final.is_file():
+        raise refusal(f"cannot write here: it is {'a folder' if final.is_dir() else 'a device or a pipe'}",
+                      where=str(final), code="CANNOT_WRITE", fix="give the name of a file")
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{final.name}.tmp", dir=final.parent)
     except OSError as error:

@@ -15,7 +15,7 @@ from hwsdk.ir import graph
 from hwsdk.ir.fixed import FixedNeuron
 from hwsdk.ir.ledger import Ledger
 from hwsdk.ir.neurons import DiscreteLIF, Neuron
-from hwsdk.ir.nodes import ConvSynapses, Delay, Input, Node, Output, Shape, Synapses
+from hwsdk.ir.nodes import ConvSynapses, Delay, Input, Node, Output, Projection, Shape, Synapses
 from hwsdk.ir.plastic import PlasticSynapses, check_plastic
 from hwsdk.ir.semantics import Semantics
 
@@ -193,7 +193,7 @@ def _infer_shapes(nodes: Mapping[str, Node], edges: tuple[Edge, ...], order: tup
         node = nodes[name]
         if isinstance(node, Input | Output | Neuron):
             shapes[name] = node.shape
-        elif isinstance(node, Synapses | ConvSynapses | PlasticSynapses):
+        elif isinstance(node, Projection):
             shapes[name] = node.post_shape
         elif isinstance(node, Delay):
             shapes[name] = tuple(node.ticks.shape)
@@ -211,7 +211,7 @@ def _infer_shapes(nodes: Mapping[str, Node], edges: tuple[Edge, ...], order: tup
 
 def _shape_order(nodes: Mapping[str, Node], edges: tuple[Edge, ...]) -> tuple[str, ...]:
     """Nodes so that the input shape of each stateless node is known before it."""
-    fixed = (Input, Output, Neuron, Synapses, ConvSynapses, PlasticSynapses, Delay)
+    fixed = (Input, Output, Neuron, Projection, Delay)
     pairs = [(e.source, e.target) for e in edges if not isinstance(nodes[e.source], fixed)]
     order, loop = graph.topological_order(sorted(nodes, key=graph.natural_key), pairs)
     if loop:

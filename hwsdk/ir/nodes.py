@@ -198,7 +198,22 @@ class SharedKernel:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Synapses(Node):
+class Projection(Node):
+    """Base of the connections that are synapses: from a population of ``pre_shape`` to inputs of ``post_shape``."""
+
+    pre_shape: Shape
+    post_shape: Shape
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """pre_shape -> post_shape."""
+        if in_shape != self.pre_shape:
+            raise ModelError(f"the synapses leave {self.pre_shape}, their input is {in_shape}", code="SHAPE_MISMATCH",
+                             fix="check the population that they leave")
+        return self.post_shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Synapses(Projection):
     """A sparse projection with a weight and a delay for every synapse.
 
     source, target int64 (k,): flat indices into pre_shape and post_shape; weight (k,), integer in integer networks;
@@ -207,8 +222,6 @@ class Synapses(Node):
     of ``weight_bits`` and ``sign_mode`` ("mixed", "excitatory", "inhibitory").
     """
 
-    pre_shape: Shape
-    post_shape: Shape
     source: NDArray[np.int64]
     target: NDArray[np.int64]
     weight: NDArray[Any]
@@ -218,20 +231,13 @@ class Synapses(Node):
     weight_bits: int = 8
     sign_mode: str = "mixed"
 
-    def out_shape(self, in_shape: Shape) -> Shape:
-        """pre_shape -> post_shape."""
-        if in_shape != self.pre_shape:
-            raise ModelError(f"the synapses leave {self.pre_shape}, their input is {in_shape}", code="SHAPE_MISMATCH",
-                             fix="check the population that they leave")
-        return self.post_shape
-
     def parameters(self) -> int:
         """The weights."""
         return int(self.weight.size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ConvSynapses(Node):
+class ConvSynapses(Projection):
     """A convolution (cross-correlation, as Conv) of spikes whose kernel a chip stores once.
 
     weight (C_out, C_in/groups, *kernel), integer in integer networks. conv_shape: (C_out, *spatial') before a possible
@@ -239,8 +245,6 @@ class ConvSynapses(Node):
     ``hwsdk.ir.expand.explicit`` writes it out as Synapses.
     """
 
-    pre_shape: Shape
-    post_shape: Shape
     conv_shape: Shape
     weight: NDArray[Any]
     stride: tuple[int, ...]
@@ -261,13 +265,6 @@ class ConvSynapses(Node):
     def shared(self) -> SharedKernel:
         """What of the kernel decides its memory."""
         return SharedKernel(self.weight.shape[1] * self.groups, self.kernel, self.groups)
-
-    def out_shape(self, in_shape: Shape) -> Shape:
-        """pre_shape -> post_shape."""
-        if in_shape != self.pre_shape:
-            raise ModelError(f"the synapses leave {self.pre_shape}, their input is {in_shape}", code="SHAPE_MISMATCH",
-                             fix="check the population that they leave")
-        return self.post_shape
 
     def parameters(self) -> int:
         """The weights of the kernel."""

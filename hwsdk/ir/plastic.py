@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hwsdk.errors import ModelError
 from hwsdk.ir.fixed import FixedNeuron
 from hwsdk.ir.neurons import Neuron, is_spiking
-from hwsdk.ir.nodes import FloatArray, Input, Node, Output, Shape
+from hwsdk.ir.nodes import FloatArray, Input, Node, Output, Projection
 from hwsdk.ir.semantics import Semantics
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class PairSTDP(Plasticity):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PlasticSynapses(Node):
+class PlasticSynapses(Projection):
     """A sparse projection whose weights follow a rule, in floats.
 
     source, target int64 (k,): flat indices into pre_shape and post_shape; weight float64 (k,): with which every sample
@@ -101,20 +101,11 @@ class PlasticSynapses(Node):
     Output may read it too).
     """
 
-    pre_shape: Shape
-    post_shape: Shape
     source: NDArray[np.int64]
     target: NDArray[np.int64]
     weight: FloatArray
     delay_ticks: NDArray[np.int64]
     rule: Plasticity
-
-    def out_shape(self, in_shape: Shape) -> Shape:
-        """pre_shape -> post_shape."""
-        if in_shape != self.pre_shape:
-            raise ModelError(f"the synapses leave {self.pre_shape}, their input is {in_shape}", code="SHAPE_MISMATCH",
-                             fix="check the population that they leave")
-        return self.post_shape
 
     def parameters(self) -> int:
         """The weights."""

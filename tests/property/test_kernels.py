@@ -180,9 +180,8 @@ def test_update_neurons_is_its_numpy_twin(seed: int, n: int, whole: type) -> Non
     clipped = np.clip(v, -(1 << 23) + 1, (1 << 23) - 1)
     fires = clipped > cells.theta
     after = np.where(fires, np.where(cells.subtracts > 0, clipped - cells.reset_by, 0), clipped)
-    padded = -(-n // kernels.LANES) * kernels.LANES
-    fired, counts = np.empty(padded + kernels.LANES, np.int32), np.zeros(len(STEP_COUNTS), np.int64)
-    k = kernels.update_neurons(cells, a, nothing_special(), np.zeros(padded, np.uint8), fired, counts)
+    (flags, fired), counts = kernels.new_scratch(n), np.zeros(len(STEP_COUNTS), np.int64)
+    k = kernels.update_neurons(cells, a, nothing_special(), flags, fired, counts)
     assert fired[:k].tolist() == np.flatnonzero(fires).tolist()
     assert cells.u.tolist() == wrapped.tolist() and cells.v.tolist() == after.tolist() and not a.any()
     assert counts[WRAPS] == (u != wrapped).sum() and counts[CLIPS] == (v != clipped).sum()
@@ -287,3 +286,10 @@ def test_lost_axons_are_refused() -> None:
                     patch.setattr(routes, "DENSE_ABOVE", above)
                     with pytest.raises(ProgramError, match="ROUTING_MISMATCH"):
                         loihi.build(program)
+
+
+def test_no_threads_are_refused() -> None:
+    rng = np.random.default_rng(3)
+    program = random_program(rng, random_network(rng))
+    with pytest.raises(DataError, match="BAD_THREADS"):
+        loihi.run(program, Stimulus.silent(1), threads=0)

@@ -22,7 +22,9 @@ from hwsdk import backends
 from hwsdk.backends import lava as bridge
 from hwsdk.backends.base import CompileOptions
 from hwsdk.errors import ExternalToolError, MissingDependencyError
+from hwsdk.ir.build import NetworkBuilder, neuron
 from hwsdk.ir.data import Stimulus
+from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.network import Edge, Network
 from hwsdk.ir.neurons import LIF, CubaLIF, Threshold
 from hwsdk.ir.nodes import Input, Linear, Output
@@ -143,6 +145,19 @@ def test_networks_of_lava_dl_are_equal(python: Path, corpus: Path, name: str, st
     assert got.n_spikes() > 0
 
 
+def test_odd_weights_of_both_signs_become_two_connections(python: Path) -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-60, 60, (6, 5)) | 1
+    made = NetworkBuilder("odd").input("in", 5).population("p", neuron(FixedLIF, 6, du=4095, dv=256, vth=90))
+    for name, part in (("up", np.maximum(weight, 0)), ("down", np.minimum(weight, 0))):
+        made.connect("in", "p", weight=part, name=name)
+    program = hwsdk.compile(made.output("out", "p").build(Semantics()), "loihi2")
+    data = Stimulus.dense((rng.random((40, 5)) < 0.5).astype(np.int64), program.input_shapes)
+    want = hwsdk.simulate(program, data, probes="all")
+    assert want.first_difference(bridge.run(program, data, probes="all", python=python)) is None
+    assert want.n_spikes() > 0
+
+
 def test_a_changed_weight_shows(python: Path) -> None:
     d = random_integer_network(1)
     program = hwsdk.compile(d.network, "loihi2")
@@ -189,7 +204,9 @@ HERE = """
 import sys, numpy as np
 from hwsdk.backends import lava, lava_process
 from hwsdk.programs.loihi import LoihiProgram
+from hwsdk.ir.build import NetworkBuilder, neuron
 from hwsdk.ir.data import Stimulus
+from hwsdk.ir.fixed import FixedLIF
 if __name__ == "__main__":
     def no_child(*_):
         raise AssertionError("a child was started")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from hwsdk import compiler
 from hwsdk.cli import build_parser, main
 from hwsdk.cli.progress import bar
+from hwsdk.errors import HwsdkError
 from hwsdk.ir.trace_file import load_trace
 
 SETTLED = ["--dt", "1e-3", "--reset", "value"]
@@ -256,6 +258,30 @@ def test_the_trace_of_another_program_is_refused(capsys, folder):
     run(capsys, "compile", folder / "model.nir", *SETTLED, "-t", "loihi2", "--bits", "4", "-o", folder / "four.hwx")
     run(capsys, "simulate", folder / "four.hwx", "-i", folder / "data.npz", "-o", folder / "four.npz")
     assert error_of(capsys, "estimate", folder / "p.hwx", "--trace", folder / "four.npz")[0] == "WRONG_TRACE"
+
+
+def test_the_trace_of_another_network_is_no_activity(capsys, folder, tmp_path):
+    other = write_chain(tmp_path / "o.nir", nir.Linear(np.ones((5, 6))), lif(5), nir.Linear(np.ones((3, 5))), lif(3),
+                        n_in=6)
+    run(capsys, "simulate", folder / "p.hwx", "-i", folder / "data.npz", "-o", tmp_path / "t.npz")
+    words = [*SETTLED, "-t", "loihi2", "--activity", tmp_path / "t.npz"]
+    assert run(capsys, "compile", folder / "model.nir", *words)[0] == 0
+    code, what, _ = error_of(capsys, "compile", other, *words)
+    assert (code, what) == ("WRONG_TRACE", "the trace does not hold n1 as the network has it")
+
+
+def test_devices_and_pipes_are_not_replaced_by_a_result(capsys, folder, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert error_of(capsys, "simulate", folder / "p.hwx", "-i", folder / "data.npz", "-o", tmp_path / "pipe")[:2] == (
+        "CANNOT_WRITE", "cannot write here: it is a device or a pipe")
+    with pytest.raises(HwsdkError, match="a device or a pipe"):
+        compiler.load_program(folder / "p.hwx").save(tmp_path / "pipe")
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_lava_takes_no_threads(capsys, folder):
+    words = ("simulate", folder / "p.hwx", "-i", folder / "data.npz", "--engine", "lava", "--threads", "2")
+    assert error_of(capsys, *words)[0] == "NO_THREADS"
 
 
 @pytest.mark.parametrize("command", ["compile", "simulate"])

@@ -226,18 +226,20 @@ def test_a_boundary_that_nobody_knows_is_refused(ran):
         loihi_cost.estimate(*ran["loihi1"], bare, boundary="host")
 
 
-@pytest.mark.parametrize("change", ["messages", "cores", "population"])
+@pytest.mark.parametrize("change", ["messages", "hops_ew", "hops_ns", "cores", "population"])
 def test_a_trace_of_another_program_is_refused(ran, change):
     program, trace = ran["loihi1"]
     counts = dict(trace.counts)
-    if change == "messages":
-        counts["messages"] = counts["messages"] + 1
+    if change in counts:
+        counts[change] = counts[change] + 1
     if change == "cores":
         counts["core_synops"] = np.repeat(counts["core_synops"], 2, axis=1)
     spikes = {} if change == "population" else trace.spikes
     with pytest.raises(DataError, match=r"^\[WRONG_TRACE\]") as caught:
         hwsdk.estimate(program, replace(trace, counts=counts, spikes=spikes))
-    assert {"messages": "messages here", "cores": "cores", "population": "no population"}[change] in str(caught.value)
+    told = {"messages": "messages here", "hops_ew": "hops east-west here", "hops_ns": "hops north-south here",
+            "cores": "cores", "population": "no population"}
+    assert told[change] in str(caught.value)
 
 
 def test_boundary_and_sources_are_part_of_the_report(ran):

@@ -94,7 +94,7 @@ def test_a_readout_that_cannot_fire_gives_its_membrane(net):
 def test_a_layer_without_neuron_cannot_go_on_chip_and_says_why(net):
     network = net(files.dense(W, None))
     assert "NO_NEURON" in codes(network)
-    with pytest.raises(UnsupportedError, match="du is -1"):
+    with pytest.raises(UnsupportedError, match=r"du is -1.*\n  fix: u of the chip loses at least 1/4096 in a step"):
         hwsdk.compile(network, "loihi2")
 
 
@@ -147,6 +147,17 @@ def test_weights_say_how_few_bits_hold_them(net, weight, bits, sign):
     assert (node.weight_bits, node.sign_mode, node.weight_exp) == (bits, sign, 0)
 
 
+def test_odd_weights_of_both_signs_are_stored_apart(net):
+    network = net(files.dense(np.array([[3.0, -5.0], [7.0, 0.0]]), files.CUBA))
+    plus, minus = (network.nodes[f"dense0.weight.{sign}"] for sign in ("excitatory", "inhibitory"))
+    assert (plus.weight.tolist(), minus.weight.tolist()) == ([3, 7], [-5])
+    assert (plus.sign_mode, minus.sign_mode, plus.weight_bits, minus.weight_bits) == ("excitatory", "inhibitory", 8, 8)
+    assert "WEIGHTS_BY_SIGN" in codes(network)
+    assert "WEIGHTS_BY_SIGN" not in codes(net(files.dense(W, files.CUBA)))
+    for target in ("loihi1", "loihi2"):
+        assert hwsdk.compile(network, target).ledger
+
+
 def test_layers_can_be_chosen(net):
     layers = (files.input_layer((1, 4, 4), files.CUBA), files.conv(files.even(RNG, (2, 1, 3, 3), 30), files.CUBA,
               (2, 2, 2)), files.flatten(8), files.dense(files.even(RNG, (3, 8), 30), files.CUBA))
@@ -188,6 +199,12 @@ REFUSED = {
                       files.dense(files.even(RNG, (2, 5), 9), files.SDNN)], "UNKNOWN_LAYER"),
     "real resonator": ([files.dense(W, files.RF)], "UNSUPPORTED_FIELD"),
     "complex lif": ([files.resonators(W, W, files.CUBA)], "UNSUPPORTED_FIELD"),
+    "complex conv": ([files.input_layer((1, 4, 4)),
+                      {k if k != "weight" else "weight/real": v for k, v in CONV.items()}], "UNSUPPORTED_FIELD"),
+    "resonating conv": ([files.input_layer((1, 4, 4)), {**CONV, "neuron": files.RF}], "UNSUPPORTED_FIELD"),
+    "resonating input": ([files.input_layer((1, 4, 4), files.RF), CONV], "UNSUPPORTED_FIELD"),
+    "complex shapes": ([files.resonators(W, files.even(RNG, (5, 11), 9), files.RF)], "SHAPE_MISMATCH"),
+    "endless delay": ([files.dense(W, files.CUBA, delay=np.full(5, 1e5))], "DELAY_TOO_LONG"),
     "nothing left": ([files.input_layer((12,))], "EMPTY_MODEL"),
     "late input": ([files.dense(W, files.CUBA), files.input_layer((5,), files.CUBA)], "UNKNOWN_LAYER"),
 }
@@ -216,6 +233,10 @@ def test_options_are_checked(net, options, code):
 
 def test_damaged_files_are_refused(tmp_path):
     path = files.write(tmp_path / "a.net", files.dense(W, files.CUBA))
+    with h5py.File(path, "a") as file:
+        del file["simulation/Ts"]
+        file["simulation/Ts"] = np.zeros(0)
+    assert hwsdk.load(path).n_neurons == 5  # a field that decides nothing
     with h5py.File(path, "a") as file:
         file.move("layer/0", "layer/3")
     with pytest.raises(ModelError, match="wanted are 0 to 0"):

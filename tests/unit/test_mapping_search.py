@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -11,15 +12,18 @@ from test_mapping_check import LOIHI2, cells, conv
 from test_mapping_rows import chain
 
 from hwsdk.errors import UnsupportedError
+from hwsdk.ir.build import NetworkBuilder, neuron
 from hwsdk.ir.fixed import FixedLIF
 from hwsdk.ir.network import Edge, Network
 from hwsdk.ir.nodes import Input, Output, Synapses
 from hwsdk.ir.semantics import Semantics
 from hwsdk.mappers.cuts import band_order
-from hwsdk.mappers.loihi import MapOptions, map_network, rates_of
-from hwsdk.mappers.objective import Search
-from hwsdk.mappers.partition import demands, partition
+from hwsdk.mappers.loihi import PACKINGS, MapOptions, map_network, rates_of
+from hwsdk.mappers.objective import Search, Times
+from hwsdk.mappers.pack import first_fit, merge
+from hwsdk.mappers.partition import Partition, cut, demands, partition
 from hwsdk.mappers.place import place
+from hwsdk.mappers.regroup import bisected
 from hwsdk.targets import load_target
 
 LOIHI1 = load_target("loihi1")
@@ -111,6 +115,64 @@ def test_hidden_groups_of_a_sparse_layer_are_found():
     assert found.messages < 0.8 * 3000 * found.parts
 
 
+def recurrent(n: int, groups: int, inside: float) -> Network:
+    """A population with 20 targets a neuron, a share of them in its own group; the groups are shuffled."""
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, groups, n)
+    weight = np.zeros((n, n), np.int64)
+    for k in range(n):
+        own = np.flatnonzero(group == group[k])
+        weight[rng.choice(own, int(20 * inside)), k] = 2
+        weight[rng.integers(0, n, 20 - int(20 * inside)), k] = 2
+    b = NetworkBuilder("recurrent").population("p", neuron(FixedLIF, n, du=4095, dv=100, vth=100))
+    return b.connect("p", "p", weight=weight).output("out", "p").build(Semantics())
+
+
+def test_hidden_groups_of_a_recurrent_layer_are_found_on_many_parts():
+    """Each source then reaches its own group and a few neurons elsewhere, not a dozen parts."""
+    net = recurrent(1500, 24, 0.9)
+    d, = demands(net, LOIHI2, rates_of(net, None))
+    plain, found = (cut(d, math.inf, 24, p) for p in (True, False))
+    assert found.parts <= plain.parts == 24
+    assert found.messages.sum() < 0.4 * plain.messages.sum()
+    assert np.array_equal(found.part, cut(d, math.inf, 24).part)
+    assert len(np.unique(bisected(sparse.csr_array(np.zeros((5, 3))), np.ones(3), 3))) == 3
+
+
+def test_a_step_time_holds_for_every_packing_and_its_miss_is_told():
+    """Each neuron update takes 4 ns: cores of a program that says nothing must be done in time."""
+    n = 700
+    b = NetworkBuilder("dense").input("in", n).population("p", neuron(FixedLIF, n, du=4095, dv=100, vth=100))
+    net = b.connect("in", "p", weight=np.full((n, n), 2)).output("out", "p").build(Semantics())
+    times = Times.of(LOIHI2)
+    for packing, bound in itertools.product(PACKINGS, (2e-6, 5e-6, 2e-5)):
+        program = map_network(net, LOIHI2, MapOptions(packing=packing, step_time=bound))
+        a = program.arrays
+        entries = np.add.reduceat(np.diff(a.row_ptr), a.core_row_ptr[:-1])
+        late = max(times.update * np.diff(a.neuron_ptr).max(), times.private * entries.max()) > bound * (1 + 1e-9)
+        assert late == bool(program.ledger.of("warning")), (packing, bound)
+        assert program.n_cores <= 120
+
+
+def test_first_fit_keeps_the_time_too():
+    net = recurrent(64, 4, 0.5)
+    d, = demands(net, LOIHI2, rates_of(net, None))
+    parts = Partition((cut(d, math.inf, 64, plain=True),)).listed()
+    one = max(p.seconds for p in parts)
+    assert len(first_fit(parts, LOIHI2)) == 8  # eight groups of neurons a core
+    timed = first_fit(parts, LOIHI2, 4 * one)
+    assert len(timed) > 8 and max(sum(p.seconds for p in core) for core in timed) <= 4 * one
+    merged = merge(net, parts, LOIHI2, rates_of(net, None)["p"], 4 * one)
+    assert max(sum(p.seconds for p in core) for core in merged) <= 4 * one
+    assert sorted(np.concatenate([p.slice.index for core in merged for p in core])) == list(range(64))
+
+
+def test_an_activity_of_nobody_is_refused():
+    net = chain(conv((1, 8, 8), 2, 3))
+    with pytest.raises(UnsupportedError, match=r"^\[BAD_ACTIVITY\] an activity of typo, which .*\n  fix: use in, p0"):
+        map_network(net, LOIHI2, MapOptions(activity={"typo": 0.1, "p0": 0.1}))
+
+
 def test_spreading_shortens_the_step_and_a_step_time_is_kept():
     net = lif_chain(conv((1, 34, 34), 16, 3), conv((16, 32, 32), 16, 3))
     rates = rates_of(net, {"in": 0.05, "p0": 0.05, "p1": 0.05})
@@ -121,6 +183,14 @@ def test_spreading_shortens_the_step_and_a_step_time_is_kept():
     assert partition(net, demands(net, LOIHI1, rates), LOIHI1, math.inf, few.parts) is not None
     wide = map_network(net, LOIHI1, MapOptions(packing="spread", activity={"in": 0.05, "p0": 0.05, "p1": 0.05}))
     assert few.parts < wide.n_cores <= 128
+
+
+def test_a_step_time_that_cannot_be_kept_is_told():
+    net = chain(conv((1, 8, 8), 2, 3))
+    for packing in ("layer", "dense", "spread"):
+        missed = map_network(net, LOIHI2, MapOptions(packing=packing, step_time=1e-12)).ledger.of("warning")
+        assert [e.code for e in missed] == ["STEP_TIME_MISSED"]
+        assert not map_network(net, LOIHI2, MapOptions(packing=packing, step_time=1e-3)).ledger.of("warning")
 
 
 def test_dense_packing_takes_fewer_cores_and_no_more_messages():

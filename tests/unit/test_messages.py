@@ -235,7 +235,8 @@ def test_files_that_are_no_models(tmp_path: Path):
     assert file_refusal(tmp_path / "a.nir", None) == (
         "[NO_FILE] .../a.nir: there is no such file\n  fix: give the path of a .nir file")
     assert file_refusal(tmp_path / "a.nir", b"hello\n") == (
-        "[NOT_HDF5] .../a.nir: it is not an HDF5 file\n  fix: give a .nir file as nir.write makes it")
+        "[NOT_HDF5] .../a.nir: it is not an HDF5 file\n  fix: give a .nir file as nir.write makes it, or a .net file "
+        "of lava-dl")
     nir.write(tmp_path / "whole.nir", nir.NIRGraph({"input": nir.Input(np.array([3])), "n": lif(3)}, [("input", "n")]))
     half = (tmp_path / "whole.nir").read_bytes()
     assert file_refusal(tmp_path / "a.nir", half[: len(half) // 2]).startswith("[TRUNCATED] .../a.nir: ")

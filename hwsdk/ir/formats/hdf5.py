@@ -63,7 +63,8 @@ def _check_file(path: Path, error: type[HwsdkError]) -> None:
     except (OSError, ValueError, RuntimeError):
         is_hdf5 = False
     if not is_hdf5:
-        raise error("it is not an HDF5 file", code="NOT_HDF5", fix="give a .nir file as nir.write makes it")
+        raise error("it is not an HDF5 file", code="NOT_HDF5",
+                    fix="give a .nir file as nir.write makes it, or a .net file of lava-dl")
 
 
 def _brief(problem: BaseException) -> str:

@@ -156,7 +156,8 @@ class _Builder:
                              f"{len(self.layers)}, as asked")
         if "simulation" in file:
             inside = Group(survey(file)["simulation"], "/simulation", "", self.log)
-            told = [f"{k}={inside.numbers(k).ravel()[:1].tolist()[0]:g}" for k in ("Ts", "tSample") if k in inside]
+            told = [f"{k}={','.join(f'{v:g}' for v in inside.numbers(k).flat[:3])}" for k in ("Ts", "tSample")
+                    if k in inside]
             self.log.read("", "SIMULATION", f"{', '.join(told)}: not used, the data decide the number of steps")
         self.log.read("", "INPUT_VALUES", "input values act as they are, as in netx with input_message_bits > 0; a "
                       "spike is 1")
@@ -199,11 +200,11 @@ class _Builder:
                  layer.numbers(k).size == 1}
         if scale:
             told = ", ".join(f"{k} {v:g}" for k, v in scale.items())
-            self.log.read(layer.name, "INPUT_TRANSFORM", f"{told}: not applied, as in netx; give the integers that "
-                          "weight * x + bias makes of the data x, which Lava's users write to bias_mant or send")
+            self.log.warning(layer.name, "INPUT_TRANSFORM", f"{told}: not applied, as in netx; give the integers that "
+                             "weight * x + bias makes of the data x, or its spikes with skip_layers=1")
         source = self._source(self.shape)
         self._join(layer.name + ".weight", connect.one_to_one(self.shape), source, layer.name)
-        self._population(layer, self.shape, is_input=True)
+        self._one_port(layer, self._population(layer, self.shape, is_input=True))
 
     def _conv(self, layer: Group, pooled: bool) -> None:
         """A convolution and its neurons."""
@@ -213,7 +214,7 @@ class _Builder:
         post = layer.shape()
         source = self._source(self.shape)
         self._join(layer.name + ".weight", connect.convolution(layer, self.shape, post, pooled), source, layer.name)
-        self._population(layer, post)
+        self._one_port(layer, self._population(layer, post))
 
     def _dense(self, layer: Group, recurrent: bool) -> None:
         """All to all, with real or complex weights, and back to itself."""
@@ -233,9 +234,7 @@ class _Builder:
         self._join(layer.name + ".weight", connect.dense(found[0], pre, post, delays), self._source(pre), layer.name)
         if recurrent:
             self._join(layer.name + ".weight_rec", connect.dense(found[1], post, post), layer.name, layer.name)
-        if self._population(layer, post).in_shape != post:
-            raise layer.error("a resonator behind real weights; netx drives it through complex ones", "weight",
-                              "UNSUPPORTED_FIELD", "train the layer with slayer's rf blocks")
+        self._one_port(layer, self._population(layer, post))
 
     def _complex(self, layer: Group, post: Shape) -> None:
         """weight/real drives the real part, weight/imag the imaginary one (netx's ComplexDense, without delays)."""
@@ -244,6 +243,9 @@ class _Builder:
             raise layer.error("delays of complex weights, which netx drops", "delay", "UNSUPPORTED_FIELD",
                               "train the layer without delays")
         parts = {key: connect.as_netx((connect.matrix(weights, key, n),), layer)[0] for key in ("real", "imag")}
+        if parts["real"].shape != parts["imag"].shape:
+            raise layer.error(f"weight/real has shape {parts['real'].shape}, weight/imag {parts['imag'].shape}",
+                              "weight", "SHAPE_MISMATCH")
         for first, (key, weight) in enumerate(parts.items()):
             pre = self._heard(layer, weight.shape[1])
             self._join(f"{layer.name}.weight_{key}", connect.dense(weight, pre, shape, first=first * n),
@@ -272,8 +274,14 @@ class _Builder:
     def _join(self, name: str, node: Synapses | ConvSynapses, source: str, target: str) -> None:
         """A connection between two nodes; what leaves (C, H, W) may be read flat."""
         sent = self.nodes[source].shape if source in self.nodes else node.pre_shape  # type: ignore[attr-defined]
-        self.nodes[name] = node if sent == node.pre_shape else replace(node, pre_shape=sent)
-        self.edges += [Edge(source, name), Edge(name, target)]
+        parts = connect.by_sign(node)
+        if len(parts) > 1:
+            self.log.changed(target, "WEIGHTS_BY_SIGN", "odd weights of both signs: stored as an excitatory and an "
+                             "inhibitory part, since mixed weights of 8 bits are even")
+        for part in parts:
+            full = name if len(parts) == 1 else f"{name}.{part.sign_mode}"
+            self.nodes[full] = part if sent == part.pre_shape else replace(part, pre_shape=sent)
+            self.edges += [Edge(source, full), Edge(full, target)]
 
     def _population(self, layer: Group, shape: Shape, is_input: bool = False) -> FixedNeuron:
         """The layer's neurons."""
@@ -287,6 +295,12 @@ class _Builder:
         self.shape, self.last = shape, layer.name
         self.first += 1
         return cell
+
+    def _one_port(self, layer: Group, cell: FixedNeuron) -> None:
+        """Refuse neurons with two inputs where one comes."""
+        if cell.in_shape != cell.shape:
+            raise layer.error("a resonator behind real weights; netx drives it through complex ones", "weight",
+                              "UNSUPPORTED_FIELD", "train the layer with slayer's dense rf blocks")
 
     def _add(self, name: str, node: Node) -> None:
         """A node behind the last one."""

@@ -126,8 +126,11 @@ class Group:
         if "delay" not in self:
             return None
         values = np.floor(self.numbers("delay")).astype(np.int64)
-        if values.size and not 0 <= values.min() <= values.max() <= MAX_DELAY:
-            raise self.error(f"delays of {values.min()} to {values.max()} steps", "delay", "NEGATIVE_DELAY")
+        if values.size and values.min() < 0:
+            raise self.error(f"a delay of {values.min()} steps", "delay", "NEGATIVE_DELAY")
+        if values.max(initial=0) > MAX_DELAY:
+            raise self.error(f"a delay of {values.max():,} steps, at most {MAX_DELAY:,} are read", "delay",
+                             "DELAY_TOO_LONG")
         if values.max(initial=0) > MOST_DELAY:
             self.log.changed(self.name, "DELAY_CLIPPED", f"{int((values > MOST_DELAY).sum())} delays above "
                              f"{MOST_DELAY} steps became {MOST_DELAY}, as netx does")

@@ -31,7 +31,7 @@ class Stored:
 
 
 def stored(weight: Ints) -> Stored:
-    """The fewest bits whose grid holds the weights; more than 8 where no grid does.
+    """The fewest bits whose grid holds the weights; more than 8 where no grid does (see by_sign).
 
     Intel's compiler goes further: it shifts small weights left, with a negative exponent, and needs fewer bits.
     """
@@ -124,6 +124,28 @@ def dense(weight: Ints, pre: Shape, post: Shape, delays: Ints | None = None, fir
                     form.bits, form.sign)
 
 
+def by_sign(node: Synapses | ConvSynapses) -> tuple[Synapses | ConvSynapses, ...]:
+    """The projection as it is, or, where mixed signs leave no room for its lowest bit, its two signs apart: a sum is a
+    sum. Lava shifts such weights left and its sum right again, which gives the same.
+    """
+    if node.weight_bits <= CHIP_BITS:
+        return (node,)
+    return tuple(_of_sign(node, sign, name) for sign, name in ((1, "excitatory"), (-1, "inhibitory"))
+                 if (node.weight * sign > 0).any())
+
+
+def _of_sign(node: Synapses | ConvSynapses, sign: int, name: str) -> Synapses | ConvSynapses:
+    """The weights of one sign."""
+    if isinstance(node, ConvSynapses):
+        one: Synapses | ConvSynapses = replace(node, weight=frozen(np.where(node.weight * sign > 0, node.weight, 0),
+                                                                   np.int64))
+    else:
+        keep = node.weight * sign > 0
+        one = replace(node, source=node.source[keep], target=node.target[keep], weight=node.weight[keep],
+                      delay_ticks=node.delay_ticks[keep], shared=None)
+    return replace(one, sign_mode=name, weight_bits=max(CHIP_BITS - _factors_of_two(one.weight), 1))
+
+
 def dense_delays(layer: Group, weight: Ints) -> Ints | None:
     """Delay of each synapse (out, in): for all, for each neuron, for each input, or for each synapse (create_dense).
 
@@ -166,6 +188,9 @@ def convolution(layer: Group, pre: Shape, post: Shape, pooled: bool = False) -> 
 
 def _kernel(layer: Group, pre: Shape, pooled: bool) -> tuple[Ints, int]:
     """(weight (C_out, C_in/groups, height, width), groups)."""
+    if isinstance(layer.tree.get("weight"), dict):
+        raise layer.error("a convolution or pooling with complex weights; netx runs complex weights in dense layers "
+                          "only", "weight", "UNSUPPORTED_FIELD", "use dense rf layers")
     weight = layer.whole("weight")
     weight = weight.reshape(weight.shape[:4]) if weight.ndim == 5 and weight.shape[4] == 1 else weight
     if weight.ndim != 4 or not weight.size or len(pre) != 3:
