@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,17 +38,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:
-    """A population in parts. part: of each neuron; seconds, messages: a step, of each part.
-
-    plain: no search for a better grouping of its neurons found one.
-    """
+    """A population in parts. part: of each neuron; seconds, messages: a step, of each part."""
 
     demand: Demand
     part: IntArray
     usage: PartUsage
     seconds: Floats
     messages: Floats
-    plain: bool = False
 
     @property
     def parts(self) -> int:
@@ -110,16 +107,33 @@ def partition(network: Network, found: list[Demand], target: Target, bound: floa
         cuts.append(cut(d, bound))
         if sum(c.parts for c in cuts) > most:
             return None
+    fewest = tuple(cuts)
     for _ in range(MAX_ROUNDS):
-        finer = _cut_for_axons(network, cuts, target, bound)
-        if finer is None:
+        full = _axon_fullness(network, cuts, target)
+        if max(full) <= 1:
             break
-        cuts = finer
-    return Partition(tuple(cuts))
+        cuts = [cut(c.demand, bound, _more(c.parts, c.demand.n, f)) if f > 1 and c.parts < c.demand.n else c
+                for c, f in zip(cuts, full, strict=True)]
+    return Partition(_grouped(network, fewest, tuple(cuts), target, bound))
 
 
-def cut(d: Demand, bound: float, k: int = 1, plain: bool = False) -> Cut:
-    """A population in k parts or more; see ``partition``. plain: without the search for a better grouping."""
+def _grouped(network: Network, fewest: tuple[Cut, ...], fitting: tuple[Cut, ...], target: Target,
+             bound: float) -> tuple[Cut, ...]:
+    """With neurons moved between the parts of each population, if that saves messages and still fits.
+
+    fewest: cuts that need not hold their outgoing axons yet; with fewer messages they may. fitting: cuts that do.
+    """
+    starts = (fewest, fitting) if any(a is not b for a, b in zip(fewest, fitting, strict=True)) else (fitting,)
+    for start in starts:
+        tried = tuple(better(c, bound) for c in start)
+        if any(a is not b for a, b in zip(start, tried, strict=True)) and \
+                max(_axon_fullness(network, tried, target)) <= 1:
+            return tried
+    return fitting
+
+
+def cut(d: Demand, bound: float, k: int = 1) -> Cut:
+    """A population in k parts or more, in the shape of least cost."""
     target = d.memory.target
     k = min(d.n, max(k, -(-d.n // target.need("neurons")), _for_groups(d.memory)))
     while k <= d.n:
@@ -132,8 +146,7 @@ def cut(d: Demand, bound: float, k: int = 1, plain: bool = False) -> Cut:
                     usage = counted(part, parts)
                     full = fullness(usage, target)
             if full <= 1:
-                found = Cut(d, part, usage, seconds, messages, plain)
-                return found if plain else _better(found, bound)
+                return Cut(d, part, usage, seconds, messages)
             ratio = min(ratio, full)
         if k == d.n:
             break
@@ -160,12 +173,12 @@ def _scored(d: Demand, k: int) -> list[tuple[int, float, Floats, Floats, IntArra
             for p, m, t in found]
 
 
-def _better(tried: Cut, bound: float) -> Cut:
+def better(tried: Cut, bound: float) -> Cut:
     """With neurons moved between the parts, if that saves messages and still fits."""
     d = tried.demand
     part = regrouped(d, tried.part, tried.parts)
     if part is None:
-        return replace(tried, plain=True)
+        return tried
     sizes = np.bincount(part)
     messages, synops = np.zeros(len(sizes)), np.zeros(len(sizes))
     for s, rate in d.explicit:
@@ -174,7 +187,7 @@ def _better(tried: Cut, bound: float) -> Cut:
     seconds = np.maximum(neuron, messages * d.times.message_in + synops * d.times.private)
     moved = Cut(d, part, d.memory.usage(part, len(sizes)), seconds, messages)
     good = fullness(moved.usage, d.memory.target) <= 1 and _late(d, seconds, bound) <= 1
-    return moved if good and messages.sum() < tried.messages.sum() else replace(tried, plain=True)
+    return moved if good and messages.sum() < tried.messages.sum() else tried
 
 
 def _for_groups(memory: PopulationMemory) -> int:
@@ -183,23 +196,17 @@ def _for_groups(memory: PopulationMemory) -> int:
     return -(-(int(memory.group.max(initial=0)) + 1) // limit) if limit else 1
 
 
-def _cut_for_axons(network: Network, cuts: list[Cut], target: Target, bound: float) -> list[Cut] | None:
-    """More parts where the outgoing axons, which depend on all cuts, overflow a core; None if they do not."""
+def _axon_fullness(network: Network, cuts: Sequence[Cut], target: Target) -> list[float]:
+    """The fullest resource of each cut, outgoing axons included, as a share of its limit; they depend on all cuts."""
     if not _may_overflow(network, cuts, target):
-        return None
+        return [0.0] * len(cuts)
     where = layout(network, tuple((s,) for c in cuts for s in c.slices()))
     out = emit.axons_out(emit.axons(wire(network, where)), where)
-    finer, first = [], 0
-    for c in cuts:
-        own = out[first : first + c.parts]
-        first += c.parts
-        full = fullness(c.usage, target, own)
-        more = _more(c.parts, c.demand.n, full)
-        finer.append(cut(c.demand, bound, more, c.plain) if full > 1 and c.parts < c.demand.n else c)
-    return None if all(a is b for a, b in zip(cuts, finer, strict=True)) else finer
+    ends = np.cumsum([c.parts for c in cuts])
+    return [fullness(c.usage, target, own) for c, own in zip(cuts, np.split(out, ends[:-1]), strict=True)]
 
 
-def _may_overflow(network: Network, cuts: list[Cut], target: Target) -> bool:
+def _may_overflow(network: Network, cuts: Sequence[Cut], target: Target) -> bool:
     """Could a core overflow if every neuron sent to all parts that it could?"""
     parts = {c.demand.memory.name: c.parts for c in cuts}
     for c in cuts:

@@ -20,10 +20,10 @@ from scipy import sparse
 from examples.egru_lm.model import Array, Params, forward, fresh, layers
 from examples.egru_lm.text import HELD_OUT_SEED, choices, decode, encode, write
 from hwsdk.ir.build import NetworkBuilder
+from hwsdk.ir.build_egru import egru_layer
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.network import Network
 from hwsdk.ir.nodes import Synapses
-from hwsdk.ir.recurrent import egru_layer
 from hwsdk.ir.semantics import Semantics
 from hwsdk.ir.trace import Trace
 from hwsdk.simulators import reference

@@ -10,8 +10,8 @@ import torch
 
 from examples import l2mu_braille
 from hwsdk.ir.build import NetworkBuilder
+from hwsdk.ir.build_egru import egru_layer, from_torch_gru
 from hwsdk.ir.data import Stimulus
-from hwsdk.ir.recurrent import egru_layer, from_torch_gru
 from hwsdk.ir.semantics import Semantics
 from hwsdk.simulators import reference
 

@@ -10,10 +10,11 @@ from examples.egru_lm import deploy, model, train
 from examples.egru_lm.text import decode, encode, write
 from hwsdk.errors import ModelError, UnsupportedError
 from hwsdk.ir.build import NetworkBuilder, neuron
+from hwsdk.ir.build_egru import egru_layer, from_torch_gru
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.network import Network
 from hwsdk.ir.nodes import Synapses
-from hwsdk.ir.recurrent import EGRU, egru_layer, from_torch_gru
+from hwsdk.ir.recurrent import EGRU
 from hwsdk.ir.semantics import Semantics
 from hwsdk.mappers.lower import Lower
 from hwsdk.simulators import reference
