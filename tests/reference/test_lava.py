@@ -204,9 +204,7 @@ HERE = """
 import sys, numpy as np
 from hwsdk.backends import lava, lava_process
 from hwsdk.programs.loihi import LoihiProgram
-from hwsdk.ir.build import NetworkBuilder, neuron
 from hwsdk.ir.data import Stimulus
-from hwsdk.ir.fixed import FixedLIF
 if __name__ == "__main__":
     def no_child(*_):
         raise AssertionError("a child was started")
