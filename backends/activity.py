@@ -22,6 +22,20 @@ def activity_of(trace: Trace, stimulus: Stimulus | None = None) -> Activity:
     return found if stimulus is None else found | _rates(stimulus.inputs)
 
 
+def busiest_of(trace: Trace, stimulus: Stimulus) -> Activity:
+    """Population and input -> spikes a step of each neuron, scaled so that all together are as many as in the busiest
+    step of the trace.
+    """
+    return {name: rate * _peak(events) for (name, rate), events in zip(
+        activity_of(trace, stimulus).items(), {**trace.spikes, **stimulus.inputs}.values(), strict=True)}
+
+
+def _peak(events: Events) -> float:
+    """Events of the busiest step, as a multiple of the mean."""
+    cell = events.sample.astype(np.int64) * events.n_steps + events.step
+    return float(np.bincount(cell).max()) * events.n_samples * events.n_steps / len(events) if len(events) else 1.0
+
+
 def _rates(events: Mapping[str, Events]) -> Activity:
     """Name -> events a step of each element."""
     return {name: np.bincount(e.index, minlength=e.n) / max(e.n_samples * e.n_steps, 1) for name, e in events.items()}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ class CompileOptions:
     measures spike drift and activity. effort: "none", "fast", "normal" or "high" search. time_budget: seconds after
     which the search stops, wherever it is. step_time: seconds that no core should take longer than in a step.
     activity: population or input -> mean spikes a step, of each neuron or of all; default: measured on the data.
+    target_options: what only one target knows, by name; a backend refuses the names that it does not know.
     """
 
     bits: int = 8
@@ -42,6 +43,7 @@ class CompileOptions:
     time_budget: float | None = None
     step_time: float | None = None
     activity: Mapping[str, NDArray[np.float64] | float] | None = None
+    target_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Program(Protocol):
@@ -93,6 +95,9 @@ class Backend(Protocol):
 
     def discrete(self, network: Network, options: CompileOptions) -> tuple[Network, Network, str]:
         """(lowered float network, network in the chip's own numbers, what that cost as text)."""
+
+    def closeness(self, network: Network) -> float:
+        """How far values of the chip's simulator may be from the reference's: 0 where the chip is exact."""
 
     def compile(self, network: Network, options: CompileOptions, say: Callable[[str], None]) -> Program:
         """A program that fits, or FitError with checked proposals."""

@@ -27,6 +27,7 @@ from hwsdk.programs.loihi import LoihiProgram
 from hwsdk.simulators import loihi as simulator
 from hwsdk.simulators import reference
 from hwsdk.targets import load_target
+from hwsdk.targets.loihi import LoihiTarget
 
 
 class LoihiBackend:
@@ -34,7 +35,7 @@ class LoihiBackend:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.target = load_target(name)
+        self.target = load_target(name, LoihiTarget)
 
     def discrete(self, network: Network, options: CompileOptions) -> tuple[Network, Network, str]:
         """(lowered, integer, losses); an integer network is taken as it is."""
@@ -49,6 +50,10 @@ class LoihiBackend:
         if options.data is not None and calibration is not None:
             text += drift_text(lowered, calibration, reference.run(whole, options.data))
         return lowered, whole, text
+
+    def closeness(self, network: Network) -> float:
+        """0: every value of the simulator is that of the reference."""
+        return 0.0
 
     def _for_chip(self, whole: Network) -> tuple[Network, str]:
         """(the integer network, with relays where a delay is too long for a synapse; what became of delays as text)."""
@@ -65,6 +70,9 @@ class LoihiBackend:
             FitError: with every broken limit and the changes that were tried and make it fit.
             UnsupportedError: a part that the chip cannot do exactly.
         """
+        if options.target_options:
+            raise UnsupportedError(f"{self.name} has no option {', '.join(sorted(options.target_options))}",
+                                   code="UNKNOWN_OPTION", fix="leave it out")
         if options.packing not in mapper.PACKINGS:
             raise UnsupportedError(f"packing {options.packing!r}", code="BAD_PACKING",
                                    fix=f"use one of {', '.join(mapper.PACKINGS)}")

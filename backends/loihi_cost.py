@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import log2
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsdk.cost import CostReport, Run, Term, report, require_counts
-from hwsdk.errors import DataError, TargetError
+from hwsdk.cost import Amount, CostReport, Latency, Run, proxy_target, report, require_counts
+from hwsdk.errors import DataError
 from hwsdk.ir.trace import Trace
 from hwsdk.programs.loihi import LoihiProgram, Source
-from hwsdk.targets import Target, load_target
-from hwsdk.targets.description import Barrier, Figure
+from hwsdk.targets.description import Figure
+from hwsdk.targets.loihi import Barrier, LoihiTarget
 
 Floats = NDArray[np.float64]
 TWO_PASSES = ("sigma_delta",)
@@ -21,7 +23,7 @@ LABELS = {"messages": "messages", "hops_ew": "hops east-west", "hops_ns": "hops 
 MIXED_INPUT = "the two kinds of synaptic operation of an input that has both are told apart by stored synapses"
 
 
-def estimate(program: LoihiProgram, trace: Trace, target: Target, *, boundary: str = "chip",
+def estimate(program: LoihiProgram, trace: Trace, target: LoihiTarget, *, boundary: str = "chip",
              proxy: str | None = None) -> CostReport:
     """Energy and latency of a simulated run.
 
@@ -37,20 +39,10 @@ def estimate(program: LoihiProgram, trace: Trace, target: Target, *, boundary: s
     counts |= {"private_synaptic_operations": private, "shared_synaptic_operations": shared}
     share = shared / (private + shared) if private + shared else 0.0
     elements = sum(s.n for s in program.inputs)
-    run = Run(trace.n_samples, trace.n_steps, counts, terms(program, trace, target, share), program.chips,
-              program.n_cores, elements * trace.n_steps, (MIXED_INPUT,) if mixed else ())
+    time = latency(terms(program, trace, target, share), target.timing.model)
+    run = Run(trace.n_samples, trace.n_steps, counts, time, program.chips, program.n_cores, elements * trace.n_steps,
+              (MIXED_INPUT,) if mixed else ())
     return report(target, run, boundary=boundary, proxy=stand_in)
-
-
-def proxy_target(target: Target, name: str | None) -> Target | None:
-    """The target whose prices stand in, or None."""
-    if name is None:
-        return None
-    known = target.proxy
-    if known is None or known.name != name:
-        raise TargetError(f"{target.name} documents no proxy {name!r}", code="NO_PROXY",
-                          fix="leave it out" if known is None else f"use {known.name!r}")
-    return load_target(known.target)
 
 
 def require_own(program: LoihiProgram, trace: Trace) -> None:
@@ -120,7 +112,42 @@ def _rows_by_source(program: LoihiProgram) -> Floats:
     return np.stack([np.bincount(source, weights=length * (kind == k), minlength=n) for k in (False, True)])
 
 
-def terms(program: LoihiProgram, trace: Trace, target: Target, share: float) -> list[Term]:
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A part of a step's time: the busiest unit's events (samples, steps) at a time each.
+
+    phase: terms of one phase follow each other, phases run side by side; "" comes after all of them.
+    """
+
+    name: str
+    events: Floats
+    figure: Figure
+    phase: str
+
+
+def latency(terms: Sequence[Term], model: str) -> Latency:
+    """Sum of the steps' times; its range; and which term was the longest how often.
+
+    Model "max": a step is its longest term (lower bound, arXiv 2601.10035). "phases": the longest phase, then what
+    comes after. Low: the longest term at the low figures; high: all terms one after the other at the high ones.
+    """
+    known = [t for t in terms if t.figure.value is not None]
+    missing = tuple(t.name for t in terms if t.figure.value is None and t.events.any())
+    times = [(q.value, *q.bounds()) for t in known if (q := t.figure.quantity())]
+    middle, low, high = (np.stack([t.events * time[i] for t, time in zip(known, times, strict=True)]) for i in range(3))
+    phases = {t.phase: [i for i, other in enumerate(known) if other.phase == t.phase] for t in known}
+    step = middle.max(0)
+    if model == "phases":
+        after = middle[phases.pop("", [])].sum(0)
+        step = np.stack([middle[own].sum(0) for own in phases.values()]).max(0) + after
+    per_sample = step.sum(-1)
+    least, most = (float(x.sum(-1).mean()) for x in (low.max(0), high.sum(0)))
+    winner = middle.argmax(0)
+    share = {t.name: float((winner == i).mean()) for i, t in enumerate(known)}
+    return Latency(Amount(float(per_sample.mean()), least, most, "s", missing), per_sample, share)
+
+
+def terms(program: LoihiProgram, trace: Trace, target: LoihiTarget, share: float) -> list[Term]:
     """The parts of a step: neuron phase and synapse phase of the busiest core, the busiest link, the barrier.
 
     share: of the synaptic operations that go through shared rows; taken for the busiest core too, which the trace
@@ -141,7 +168,7 @@ def terms(program: LoihiProgram, trace: Trace, target: Target, share: float) -> 
     return found
 
 
-def _neuron_phase(program: LoihiProgram, trace: Trace, target: Target) -> list[Term]:
+def _neuron_phase(program: LoihiProgram, trace: Trace, target: LoihiTarget) -> list[Term]:
     """Neuron updates, spikes and messages out of the core that takes longest for them, step by step."""
     t = target.timing
     models = np.concatenate([np.full(s.n, s.model in TWO_PASSES) for s in program.populations])
@@ -189,7 +216,7 @@ def _events(trace: Trace, s: Source, sample: int) -> tuple[NDArray[np.int64], ND
     return e.step.astype(np.int64), s.first + e.index.astype(np.int64)
 
 
-def barrier(program: LoihiProgram, target: Target) -> Figure:
+def barrier(program: LoihiProgram, target: LoihiTarget) -> Figure:
     """The barrier of the tiles or chips in use, interpolated between published ones (chips by their logarithm).
 
     low and high: those of the neighbours. Beyond the largest published one it is that one; None if a neighbour is.

@@ -13,7 +13,7 @@ from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import Neuron
 from hwsdk.ir.nodes import Flatten, Input, Linear, Output, Synapses
 from hwsdk.mappers.loihi_memory import limits, population_memory, total_words
-from hwsdk.targets import Target
+from hwsdk.targets.loihi import LoihiTarget
 
 Fits = Callable[[CompileOptions], bool]
 PROPOSED_BITS = (6, 4)
@@ -34,7 +34,7 @@ EFFORT = 100_000_000
 """Synapses that all tries of one refusal together may map; the first try is always made."""
 
 
-def refuse_too_many_synapses(network: Network, target: Target, options: CompileOptions) -> None:
+def refuse_too_many_synapses(network: Network, target: LoihiTarget, options: CompileOptions) -> None:
     """The second cheap question, before anything is built: is it hopeless to store the weights of the dense layers?
 
     Raises:
@@ -53,7 +53,7 @@ def refuse_too_many_synapses(network: Network, target: Target, options: CompileO
                   per_chip * options.chips, "64-bit words"),))
 
 
-def dense_words(network: Network, target: Target, bits: int) -> dict[str, int]:
+def dense_words(network: Network, target: LoihiTarget, bits: int) -> dict[str, int]:
     """Linear node -> words that its non-zero weights take at the least, for those that stand alone between two layers.
 
     Every non-zero weight is stored with its index (facts: ceil(n (12 + b) / 64) words for n weights of one axon).
@@ -67,7 +67,7 @@ def dense_words(network: Network, target: Target, bits: int) -> dict[str, int]:
     return found
 
 
-def _entry_bits(target: Target, bits: int) -> int:
+def _entry_bits(target: LoihiTarget, bits: int) -> int:
     """Bits of one stored weight with its index."""
     return bits + (target.memory.index_bits.value or 0)
 
@@ -91,7 +91,7 @@ def _layers_behind(network: Network, name: str) -> int:
     return sum(isinstance(network.nodes[n], Neuron | Output) for n in seen - {name})
 
 
-def least_cores(whole: Network, target: Target) -> dict[str, int]:
+def least_cores(whole: Network, target: LoihiTarget) -> dict[str, int]:
     """Resource -> cores that an integer network needs at the very least for it, however it is cut."""
     used = dict.fromkeys(limits(target), 0)
     for name, cell in whole.populations.items():
@@ -101,7 +101,7 @@ def least_cores(whole: Network, target: Target) -> dict[str, int]:
     return {n: -(-amount // limit) for n, amount in used.items() if (limit := limits(target)[n])}
 
 
-def proposals(error: FitError, whole: Network, target: Target, options: CompileOptions, fits: Fits,
+def proposals(error: FitError, whole: Network, target: LoihiTarget, options: CompileOptions, fits: Fits,
               ) -> tuple[tuple[str, ...], str]:
     """(the nearest changes that were tried and make it fit, the smallest of each kind; a hint if there are none).
 
@@ -130,13 +130,13 @@ Tries = Iterator[tuple[str, CompileOptions]]
 """(what to do, options with it), the nearest first."""
 
 
-def _packing(error: FitError, least: dict[str, int], target: Target, options: CompileOptions) -> Tries:
+def _packing(error: FitError, least: dict[str, int], target: LoihiTarget, options: CompileOptions) -> Tries:
     """Small layers on one core."""
     if options.packing != "dense" and max(least.values()) <= target.need("cores") * options.chips:
         yield "put small layers together (--packing dense)", replace(options, packing="dense")
 
 
-def _chips(error: FitError, least: dict[str, int], target: Target, options: CompileOptions) -> Tries:
+def _chips(error: FitError, least: dict[str, int], target: LoihiTarget, options: CompileOptions) -> Tries:
     """More chips, where cores are what is missing."""
     if not all(v.rule in BY_CHIPS for v in error.violations):
         return
@@ -147,7 +147,7 @@ def _chips(error: FitError, least: dict[str, int], target: Target, options: Comp
             yield f"use {chips} chips (--chips {chips})", replace(options, chips=chips)
 
 
-def _bits(error: FitError, least: dict[str, int], target: Target, options: CompileOptions) -> Tries:
+def _bits(error: FitError, least: dict[str, int], target: LoihiTarget, options: CompileOptions) -> Tries:
     """Narrower weights, where their words are what is missing and enough of them can go."""
     words = max(least.get("synapse_words", 0), least.get("total_words", 0))
     single = any(v.rule in ("synapse_words", "total_words") for v in error.violations)
@@ -159,7 +159,7 @@ def _bits(error: FitError, least: dict[str, int], target: Target, options: Compi
             yield f"use {bits}-bit weights (--bits {bits}) and check the accuracy", replace(options, bits=bits)
 
 
-def _scales(error: FitError, least: dict[str, int], target: Target, options: CompileOptions) -> Tries:
+def _scales(error: FitError, least: dict[str, int], target: LoihiTarget, options: CompileOptions) -> Tries:
     """One scale a layer: fewer groups of neurons."""
     if options.per_channel:
         yield "use one scale a layer (without --per-channel)", replace(options, per_channel=False)

@@ -109,7 +109,8 @@ def verify_network(network: Network, backend: Backend, data: Stimulus, options: 
     shared = _fires(network, spiking)
     return VerifyReport(
         backend.name, data.n_samples, steps, traces["float"].first_difference(traces["lowered"], shared),
-        traces["integer"].first_difference(traces["chip"]), traces["float"].first_difference(traces["chip"], shared),
+        traces["integer"].first_difference(traces["chip"], close=backend.closeness(network)),
+        traces["float"].first_difference(traces["chip"], shared),
         tuple(layer_drift(n, traces["float"], traces["chip"], steps) for n in shared),
         _accuracies(network, traces, data, steps), losses, exact)
 

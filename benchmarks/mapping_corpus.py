@@ -28,7 +28,7 @@ from hwsdk.mappers.loihi_memory import population_memory
 from hwsdk.mappers.loihi_rows import wire
 from hwsdk.mappers.partition import ratio
 from hwsdk.mappers.place import slots
-from hwsdk.targets import Target
+from hwsdk.targets.loihi import LoihiTarget
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def score(network: Network, cores: tuple[tuple[Slice, ...], ...], places: list[P
     return Score(len(cores), int(flow.sum()), int(hops))
 
 
-def in_order(network: Network, target: Target) -> tuple[tuple[Slice, ...], ...]:
+def in_order(network: Network, target: LoihiTarget) -> tuple[tuple[Slice, ...], ...]:
     """Cores filled neuron by neuron, each up to its first limit; outgoing axons count too."""
     cores: list[list[Slice]] = [[]]
     used: dict[str, int] = {}
@@ -76,7 +76,7 @@ def in_order(network: Network, target: Target) -> tuple[tuple[Slice, ...], ...]:
     return split_overflowing(network, target, together(tuple(tuple(c) for c in cores if c)))
 
 
-def split_overflowing(network: Network, target: Target, cores: tuple[tuple[Slice, ...], ...],
+def split_overflowing(network: Network, target: LoihiTarget, cores: tuple[tuple[Slice, ...], ...],
                       ) -> tuple[tuple[Slice, ...], ...]:
     """Halve cores whose outgoing axons overflow."""
     while True:
@@ -98,7 +98,7 @@ def split_overflowing(network: Network, target: Target, cores: tuple[tuple[Slice
         cores = tuple(halved)
 
 
-def ours(network: Network, target: Target, options: MapOptions) -> tuple[Score, float]:
+def ours(network: Network, target: LoihiTarget, options: MapOptions) -> tuple[Score, float]:
     """Score of our mapping, and seconds to make it."""
     start = time.perf_counter()
     program = map_network(network, target, options)

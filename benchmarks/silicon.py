@@ -18,7 +18,8 @@ import silicon_networks
 import hwsdk
 from hwsdk.cost import Amount, CostReport, Item, si, total
 from hwsdk.mappers.loihi import MapOptions, map_network
-from hwsdk.targets import Target, load_target
+from hwsdk.targets import load_target
+from hwsdk.targets.loihi import LoihiTarget
 from hwsdk.targets.silicon import Measured, Row, load_rows
 
 WIDTH = 118
@@ -110,7 +111,7 @@ def _counted(row: Row, m: Measured) -> Line:
     return Line(m, amount, why)
 
 
-def _host_time(target: Target, row: Row) -> tuple[Amount, Amount]:
+def _host_time(target: LoihiTarget, row: Row) -> tuple[Amount, Amount]:
     """(latency without the chip's own time, time in which x86 code runs)."""
     counts = {"inference": 1, "step": row.steps or 0}
     time = total([Item(h.name, h.per, float(counts[h.per]), h.quantity()) for h in target.host if h.per in counts], "s")

@@ -62,8 +62,8 @@ def load_data(source: Data, network: Network | Program, **options: Any) -> Stimu
 def compile(  # the field's word
     model: Model, target: str, *, data: Data | None = None, bits: int = 8, per_channel: bool = False, chips: int = 1,
     packing: str = "layer", seed: int = 0, effort: str = "fast", time_budget: float | None = None,
-    step_time: float | None = None, activity: Activity | Trace | None = None, say: Callable[[str], None] | None = None,
-    **semantics: Any,
+    step_time: float | None = None, activity: Activity | Trace | None = None,
+    target_options: Mapping[str, Any] | None = None, say: Callable[[str], None] | None = None, **semantics: Any,
 ) -> Program:
     """A program for a chip.
 
@@ -73,7 +73,8 @@ def compile(  # the field's word
         gives every layer cores of its own where there is room, "dense" puts small parts together, "spread" uses the
         cores that there are to shorten the step. seed: of the placement. effort: "none", "fast", "normal" or "high".
         time_budget: seconds after which the search stops, which the ledger tells. step_time: seconds that no core
-        should take longer than. activity: a trace, or population -> mean spikes a step; default: from ``data``.
+        should take longer than; on spinnaker2 the length of a step. activity: a trace, or population -> mean spikes a
+        step; default: from ``data``. target_options: what only this target knows, by name (docs of the target).
         say: called with the name of every phase. semantics: as in ``load``.
 
     Raises:
@@ -83,7 +84,8 @@ def compile(  # the field's word
     network = load(model, **semantics)
     stimulus = None if data is None else load_data(data, network)
     rates = _rates(activity, network) if isinstance(activity, Trace) else activity
-    options = CompileOptions(bits, per_channel, chips, packing, seed, stimulus, effort, time_budget, step_time, rates)
+    options = CompileOptions(bits, per_channel, chips, packing, seed, stimulus, effort, time_budget, step_time, rates,
+                             target_options or {})
     return backends.get(target).compile(network, options, say or (lambda _: None))
 
 
@@ -177,7 +179,8 @@ def summary(program: Program) -> dict[str, Usage]:
 
 
 def verify(model: Model, target: str, data: Data, *, bits: int = 8, per_channel: bool = False, chips: int = 1,
-           packing: str = "layer", seed: int = 0, calibrate: bool = False, progress: Progress | None = None,
+           packing: str = "layer", seed: int = 0, calibrate: bool = False, step_time: float | None = None,
+           target_options: Mapping[str, Any] | None = None, progress: Progress | None = None,
            **semantics: Any) -> VerifyReport:
     """Float reference, integer reference and chip simulator against each other on the same data.
 
@@ -188,7 +191,8 @@ def verify(model: Model, target: str, data: Data, *, bits: int = 8, per_channel:
 
     network = load(model, **semantics)
     stimulus = load_data(data, network)
-    options = CompileOptions(bits, per_channel, chips, packing, seed, stimulus if calibrate else None)
+    options = CompileOptions(bits, per_channel, chips, packing, seed, stimulus if calibrate else None,
+                             step_time=step_time, target_options=target_options or {})
     return verify_network(network, backends.get(target), stimulus, options, progress)
 
 

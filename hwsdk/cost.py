@@ -1,5 +1,8 @@
 """Cost: one formula for every chip: counted events times published prices, plus static power times time.
 
+How long an inference takes is the family's own model; it comes in as a Latency. So does, where the parts of a chip have
+their own supplies, which of them are on for how long.
+
 A price that is not published is None; a sum that touches it is a lower bound and says so. The boundary is explicit:
 "chip" is what the neuro-cores and their network do, "host" adds what the processors beside them take.
 """
@@ -7,7 +10,7 @@ A price that is not published is None; a sum that touches it is a lower bound an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +18,8 @@ from numpy.typing import NDArray
 from hwsdk.errors import DataError, TargetError
 from hwsdk.ir.trace import Trace
 from hwsdk.quantity import Quantity
-from hwsdk.targets.description import Figure, Target
+from hwsdk.targets import Target, load_target
+from hwsdk.targets.description import Figure
 
 BOUNDARIES = ("chip", "host")
 
@@ -72,12 +76,16 @@ def si(value: float, unit: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the bill: ``count`` events (mean of a sample) at ``price`` each."""
+    """One line of the bill: ``count`` events (mean of a sample) at ``price`` each; or seconds at a power.
+
+    spread: factors for the least and the most that the count may be, where it is itself a model's.
+    """
 
     name: str
     per: str
     count: float
     price: Quantity | None
+    spread: tuple[float, float] = (1.0, 1.0)
 
     def amount(self, unit: str = "J") -> Amount:
         """count x price; zero events cost nothing even at an unknown price."""
@@ -85,21 +93,26 @@ class Item:
             return Amount(0.0, 0.0, 0.0, unit)
         if self.price is None:
             return Amount(None, None, None, unit, (self.name,))
-        low, high = self.price.bounds()
-        return Amount(self.count * self.price.value, self.count * low, self.count * high, unit)
+        low, high = (x * self.count * s for x, s in zip(self.price.bounds(), self.spread, strict=True))
+        return Amount(self.count * self.price.value, low, high, unit)
+
+    def to_text(self) -> str:
+        """The line as people read it."""
+        timed = self.price is not None and self.price.unit == "W"
+        count = f"{si(self.count, 's'):>14}" if timed else f"{self.count:14,.1f}"
+        return f"    {self.name:28} {count} {self.per:27} {self.amount()}"
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """A part of a step's time: the busiest unit's events (samples, steps) at a time each.
+class Latency:
+    """How long an inference takes on the chip: ``amount`` the mean in s with its range, per_sample (samples,) in s.
 
-    phase: terms of one phase follow each other, phases run side by side; "" comes after all of them.
+    slowest: longest part of a step -> share of the steps.
     """
 
-    name: str
-    events: NDArray[np.float64]
-    figure: Figure
-    phase: str
+    amount: Amount
+    per_sample: NDArray[np.float64]
+    slowest: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +122,8 @@ class CostReport:
     boundary: "chip" or "host". energy_dynamic, energy_static in J; energy_used: static of the cores in use alone, where
     that is published. latency in s, of which latency_chip on the chip; latency_samples (samples,) in s. host: the
     times that the host adds, and energy_host what it takes in J. slowest: longest term -> share of the steps.
-    proxy: name and text of the stand-in prices in use, or "".
+    proxy: name and text of the stand-in prices in use, or "". static: the parts of energy_static where they are on for
+    times of their own; empty where it is the whole chip's power times the latency.
     """
 
     target: str
@@ -130,6 +144,7 @@ class CostReport:
     omitted: tuple[str, ...]
     constants: tuple[Mapping[str, object], ...]
     proxy: str = ""
+    static: tuple[Item, ...] = ()
 
     @property
     def energy_total(self) -> Amount:
@@ -149,7 +164,7 @@ class CostReport:
             lines.append(f"    cores in use  {self.energy_used}, not added")
         lines += [f"  energy, host    {self.energy_host}"] if self.boundary == "host" else []
         lines.append(f"  energy, total   {self.energy_total}")
-        lines += [f"    {i.name:28} {i.count:14,.1f} {i.per:27} {i.amount()}" for i in self.items]
+        lines += [i.to_text() for i in (*self.items, *self.static)]
         lines.append("  longest part    " + ", ".join(f"{n} {share:.0%}" for n, share in self.slowest.items() if share))
         lines += [f"  included        {'; '.join(self.included)}", f"  omitted         {'; '.join(self.omitted)}"]
         if self.proxy:
@@ -170,6 +185,8 @@ class CostReport:
             "latency_samples_s": self.latency_samples.tolist(),
             "items": [{"name": i.name, "per": i.per, "count": i.count, "energy": amount(i.amount())}
                       for i in self.items],
+            "static": [{"name": i.name, "per": i.per, "count": i.count, "energy": amount(i.amount())}
+                       for i in self.static],
             "host": [{"name": i.name, "per": i.per, "count": i.count, "time": amount(i.amount("s"))}
                      for i in self.host],
             "slowest": dict(self.slowest), "boundary": {"name": self.boundary, "included": list(self.included),
@@ -178,9 +195,12 @@ class CostReport:
         }
 
 
-def price_counts(counts: Mapping[str, float], target: Target) -> tuple[Item, ...]:
-    """One Item for each price of the target."""
-    return tuple(Item(p.name, p.per, float(counts.get(p.per, 0.0)), p.quantity()) for p in target.energy)
+def price_counts(counts: Mapping[str, float], target: Target,
+                 spread: Mapping[str, tuple[float, float]] | None = None) -> tuple[Item, ...]:
+    """One Item for each price of the target; spread: count -> factors for the least and the most that it may be."""
+    wide = spread or {}
+    return tuple(Item(p.name, p.per, float(counts.get(p.per, 0.0)), p.quantity(), wide.get(p.per, (1.0, 1.0)))
+                 for p in target.prices())
 
 
 def total(items: Sequence[Item], unit: str = "J") -> Amount:
@@ -199,22 +219,41 @@ def require_counts(trace: Trace) -> None:
                         fix="take the trace from the chip's simulator, not from the reference")
 
 
+def proxy_target(target: Target, name: str | None) -> Target | None:
+    """The target whose prices stand in, or None.
+
+    Raises:
+        TargetError: a proxy that this target does not document.
+    """
+    if name is None:
+        return None
+    known = target.proxy
+    if known is None or known.name != name:
+        raise TargetError(f"{target.name} documents no proxy {name!r}", code="NO_PROXY",
+                          fix="leave it out" if known is None else f"use {known.name!r}")
+    return load_target(known.target)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What of a simulated run is priced.
 
-    counts: the events of Price.per -> of all samples together. terms: what makes up the length of a step.
-    input_values: elements of all inputs x steps. notes: what else is left out of the boundary.
+    counts: the events of Price.per -> of all samples together. latency: of one inference on the chip.
+    input_values: elements of all inputs x steps. notes: what else is left out of the boundary. static: seconds (mean of
+    a sample) at each power, where the parts of the chip are on for times of their own; None: the powers of the
+    description all the time. spread: count -> factors for the least and the most that it may be.
     """
 
     samples: int
     steps: int
     counts: Mapping[str, float]
-    terms: Sequence[Term]
+    latency: Latency
     chips: int
     cores: int
     input_values: int
     notes: tuple[str, ...] = ()
+    static: tuple[Item, ...] | None = None
+    spread: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def report(target: Target, run: Run, *, boundary: str = "chip", proxy: Target | None = None) -> CostReport:
@@ -229,8 +268,8 @@ def report(target: Target, run: Run, *, boundary: str = "chip", proxy: Target | 
     """
     _require_boundary(target, boundary)
     prices = target if proxy is None else proxy
-    items = price_counts({k: v / run.samples for k, v in run.counts.items()}, prices)
-    on_chip, per_sample, slowest = _latency(run.terms, run.samples, target.timing.model)
+    items = price_counts({k: v / run.samples for k, v in run.counts.items()}, prices, run.spread)
+    on_chip = run.latency.amount
     host = _host_times(target, run)
     added = total(host, "s")
     wide = boundary == "host"
@@ -239,9 +278,10 @@ def report(target: Target, run: Run, *, boundary: str = "chip", proxy: Target | 
     included, omitted = _contents(target, wide)
     return CostReport(
         target.name, boundary, run.samples, run.steps, items, total(items),
-        _power(target, "included", run).times(latency, "J"), _power(target, "cores in use", run).times(latency, "J"),
-        _host_energy(target, latency, added), latency, on_chip, per_sample + (added.value or 0.0) * wide, host,
-        slowest, included, omitted + run.notes, _constants(prices, target, wide), text)
+        _static(target, run, latency), _power(target, "cores in use", run).times(latency, "J"),
+        _host_energy(target, latency, added), latency, on_chip, run.latency.per_sample + (added.value or 0.0) * wide,
+        host, run.latency.slowest, included, omitted + run.notes, _constants(prices, target, wide), text,
+        run.static or ())
 
 
 def _require_boundary(target: Target, boundary: str) -> None:
@@ -259,26 +299,9 @@ def _contents(target: Target, wide: bool) -> tuple[tuple[str, ...], tuple[str, .
     return (*b.included, *(b.host if wide else [])), tuple(b.omitted_with_host if wide else b.omitted)
 
 
-def _latency(terms: Sequence[Term], samples: int, model: str) -> tuple[Amount, NDArray[np.float64], dict[str, float]]:
-    """Sum of the steps' times; its range; and which term was the longest how often.
-
-    Model "max": a step is its longest term (lower bound, arXiv 2601.10035). "phases": the longest phase, then what
-    comes after. Low: the longest term at the low figures; high: all terms one after the other at the high ones.
-    """
-    known = [t for t in terms if t.figure.value is not None]
-    missing = tuple(t.name for t in terms if t.figure.value is None and t.events.any())
-    times = [(q.value, *q.bounds()) for t in known if (q := t.figure.quantity())]
-    middle, low, high = (np.stack([t.events * time[i] for t, time in zip(known, times, strict=True)]) for i in range(3))
-    phases = {t.phase: [i for i, other in enumerate(known) if other.phase == t.phase] for t in known}
-    step = middle.max(0)
-    if model == "phases":
-        after = middle[phases.pop("", [])].sum(0)
-        step = np.stack([middle[own].sum(0) for own in phases.values()]).max(0) + after
-    per_sample = step.sum(-1)
-    least, most = (float(x.sum(-1).mean()) for x in (low.max(0), high.sum(0)))
-    winner = middle.argmax(0)
-    share = {t.name: float((winner == i).mean()) for i, t in enumerate(known)}
-    return Amount(float(per_sample.mean()), least, most, "s", missing), per_sample, share
+def _static(target: Target, run: Run, latency: Amount) -> Amount:
+    """What is drawn whatever happens."""
+    return _power(target, "included", run).times(latency, "J") if run.static is None else total(run.static)
 
 
 def _power(target: Target, boundary: str, run: Run) -> Amount:
@@ -308,18 +331,20 @@ def _constant_line(constant: Mapping[str, object]) -> str:
     """One constant with its source."""
     value = constant["value"]
     shown = f"{value:g} {constant['unit']}" if isinstance(value, float) else "not published"
-    how = "" if value is None else "measured; " if constant["measured"] else "not measured; "
+    known = "calibrated; " if constant["calibrated"] else "measured; " if constant["measured"] else "not measured; "
+    how = "" if value is None else known
     return f"    {constant['name']!s:32} {shown:18} {how}{constant['source']}"
 
 
 def _constants(prices: Target, target: Target, wide: bool) -> tuple[dict[str, object], ...]:
     """Every number that went in, with its source."""
     rows: list[dict[str, object]] = []
-    figures: list[tuple[str, Figure]] = [(p.name, p) for p in prices.energy]
-    figures += [(p.name, p) for p in target.power]
+    figures: list[tuple[str, Figure]] = [(p.name, p) for p in prices.prices()]
+    figures += [(p.name, p) for p in target.powers()]
     figures += [(f"time {n}", f) for n, f in target.times().items()]
+    figures += target.figures().items()
     figures += [(h.name, h) for h in target.host if wide]
     for name, f in figures:
         rows.append({"name": name, "value": f.value, "low": f.low, "high": f.high, "unit": f.unit, "source": f.source,
-                     "measured": f.measured})
+                     "measured": f.measured, "calibrated": f.calibrated})
     return tuple(rows)

@@ -21,7 +21,7 @@ from hwsdk.mappers.loihi_cells import model_of
 from hwsdk.mappers.loihi_layout import conv_grid
 from hwsdk.mappers.loihi_memory import Explicit, PopulationMemory, Shared, population_memory
 from hwsdk.mappers.objective import Times
-from hwsdk.targets import Target
+from hwsdk.targets.loihi import LoihiTarget
 
 IntArray = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -124,7 +124,7 @@ def _fan(node: ConvSynapses, rate: Floats, own: NDArray[np.bool_]) -> tuple[Floa
     return per_channel[reached > 0].sum(axis=0), reached @ per_channel
 
 
-def demand(network: Network, name: str, target: Target, rates: Rates) -> Demand:
+def demand(network: Network, name: str, target: LoihiTarget, rates: Rates) -> Demand:
     """What decides about the cuts of a population."""
     memory, times = population_memory(network, name, target), Times.of(target)
     cell = network.populations[name]

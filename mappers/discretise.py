@@ -36,15 +36,18 @@ class Discrete:
     gain: Array
     extra_delay: int = 0
 
-    def warmed(self, lag: int, log: LedgerWriter) -> DiscreteLIF:
-        """The cell with an initial state that reaches (u_start, v_start) after ``lag`` steps of bias alone."""
+    def warmed(self, lag: int, dt: float, log: LedgerWriter) -> DiscreteLIF:
+        """The cell with an initial state that reaches (u_start, v_start) after ``lag`` steps of bias alone, and with
+        the gain that its weights take, ``dt`` dividing it.
+        """
         start = Warm(self.cell.u_start, self.cell.v_start)
         begin = _rewind(self.cell, start, lag)
         if begin is None:
             log.warning(self.name, "EARLY_BIAS", f"the chip runs this layer {lag} steps before its first input, and no "
                         "initial state makes up for the bias of these steps")
             begin = start
-        return replace(self.cell, u_init=begin.u, v_init=begin.v)
+        gain = self.gain / dt if self.cell.gain is None else self.gain * self.cell.gain / dt
+        return replace(self.cell, u_init=begin.u, v_init=begin.v, gain=gain)
 
 
 def _rewind(cell: DiscreteLIF, start: Warm, lag: int) -> Warm | None:

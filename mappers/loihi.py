@@ -29,7 +29,7 @@ from hwsdk.mappers.partition import Part, demands, partition, violations
 from hwsdk.mappers.place import Found, place
 from hwsdk.mappers.spread import spread
 from hwsdk.programs.loihi import MODELS, LoihiProgram
-from hwsdk.targets import Target
+from hwsdk.targets.loihi import LoihiTarget
 
 PACKINGS = ("layer", "dense", "spread")
 Activity = Mapping[str, "NDArray[np.float64] | float"]
@@ -55,7 +55,7 @@ class MapOptions:
     activity: Activity | None = None
 
 
-def map_network(network: Network, target: Target, options: MapOptions, *, model_digest: str = "", losses: str = "",
+def map_network(network: Network, target: LoihiTarget, options: MapOptions, *, model_digest: str = "", losses: str = "",
                 progress: Callable[[str], None] | None = None) -> LoihiProgram:
     """Place an integer network on a Loihi-style chip.
 
@@ -102,7 +102,7 @@ def _told(found: Found, options: MapOptions, busy: float) -> Ledger:
     return log.done()
 
 
-def refuse_too_many_neurons(network: Network, target: Target, chips: int) -> None:
+def refuse_too_many_neurons(network: Network, target: LoihiTarget, chips: int) -> None:
     """The cheap question, before anything is built.
 
     Raises:
@@ -119,7 +119,7 @@ def refuse_too_many_neurons(network: Network, target: Target, chips: int) -> Non
         Violation("neurons", f"whole network, most in {layer}", network.n_neurons, per_chip * chips, "neurons"),))
 
 
-def _cores(network: Network, target: Target, options: MapOptions, rates: Rates,
+def _cores(network: Network, target: LoihiTarget, options: MapOptions, rates: Rates,
            ) -> tuple[tuple[tuple[Slice, ...], ...], float]:
     """Slices of each core, split further where outgoing axons overflow, and the most seconds of one in a step.
 
@@ -145,8 +145,8 @@ def _cores(network: Network, target: Target, options: MapOptions, rates: Rates,
     return slices, busy
 
 
-def _bounded(network: Network, target: Target, options: MapOptions, rates: Rates, found: list[Demand], bound: float,
-             ) -> list[tuple[Part, ...]]:
+def _bounded(network: Network, target: LoihiTarget, options: MapOptions, rates: Rates, found: list[Demand],
+             bound: float) -> list[tuple[Part, ...]]:
     """Parts on cores, none of which takes longer than ``bound``; more cores than there are if it cannot be done."""
     available = target.need("cores") * options.chips
     coarse = partition(network, found, target, bound)
@@ -162,7 +162,7 @@ def _bounded(network: Network, target: Target, options: MapOptions, rates: Rates
     return cores if len(cores) <= available else min(cores, first_fit(parts, target, bound), key=len)
 
 
-def _split_for_axons(network: Network, target: Target, cores: tuple[tuple[Slice, ...], ...],
+def _split_for_axons(network: Network, target: LoihiTarget, cores: tuple[tuple[Slice, ...], ...],
                      available: int) -> tuple[tuple[Slice, ...], ...]:
     """Halve the cores whose outgoing axons or total words overflow, until none does."""
     while True:
@@ -198,7 +198,7 @@ def _emit_base(network: Network, cores: tuple[tuple[Slice, ...], ...],
     return where, rows, emit.axons(rows)
 
 
-def core_usage(network: Network, target: Target, cores: tuple[tuple[Slice, ...], ...],
+def core_usage(network: Network, target: LoihiTarget, cores: tuple[tuple[Slice, ...], ...],
                axons_out: NDArray[np.int64]) -> tuple[dict[str, int], ...]:
     """Resources of every core, from the network itself."""
     used: list[dict[str, int]] = [dict.fromkeys(limits(target), 0) for _ in cores]
@@ -218,7 +218,7 @@ def core_usage(network: Network, target: Target, cores: tuple[tuple[Slice, ...],
     return tuple(used)
 
 
-def _too_many_cores(network: Network, target: Target, chips: int, parts: list[Part], need: int) -> FitError:
+def _too_many_cores(network: Network, target: LoihiTarget, chips: int, parts: list[Part], need: int) -> FitError:
     """Which layers take the cores."""
     by_layer: dict[str, int] = {}
     for part in parts:
@@ -261,7 +261,7 @@ def _names(core: tuple[Slice, ...]) -> str:
     return ", ".join(s.population for s in core)
 
 
-def legality(program: LoihiProgram, target: Target) -> tuple[Violation, ...]:
+def legality(program: LoihiProgram, target: LoihiTarget) -> tuple[Violation, ...]:
     """Every limit of the target that the program breaks, and every resource of which it takes more than it says.
 
     Neurons, groups, axons and synapse words are counted again from the cores' memories; empty means legal.
@@ -279,7 +279,7 @@ def legality(program: LoihiProgram, target: Target) -> tuple[Violation, ...]:
     return tuple(found)
 
 
-def recount(program: LoihiProgram, target: Target) -> dict[str, NDArray[np.int64]]:
+def recount(program: LoihiProgram, target: LoihiTarget) -> dict[str, NDArray[np.int64]]:
     """Resource -> what each core's memory really holds, from the arrays alone."""
     a = program.arrays
     n_inputs = sum(s.n for s in program.inputs)
@@ -299,7 +299,7 @@ def recount(program: LoihiProgram, target: Target) -> dict[str, NDArray[np.int64
     }
 
 
-def summary(program: LoihiProgram, target: Target) -> dict[str, Usage]:
+def summary(program: LoihiProgram, target: LoihiTarget) -> dict[str, Usage]:
     """Cores of all chips, and of each per-core resource the fullest core."""
     table = {"cores": Usage(program.n_cores, target.need("cores") * program.chips, "cores")}
     for resource, limit in limits(target).items():

@@ -13,7 +13,7 @@ from hwsdk.ir.nodes import ConvSynapses, Synapses
 from hwsdk.mappers.loihi_cells import configuration
 from hwsdk.mappers.loihi_kernels import count_axons, longest_run
 from hwsdk.mappers.loihi_rows import Patterns, count_conv, meeting_table, patterns, row_lengths, stored
-from hwsdk.targets import Target
+from hwsdk.targets.loihi import LoihiTarget
 
 IntArray = NDArray[np.int64]
 PER_CORE = ("neurons", "groups", "axons_in", "axons_out", "synapse_words", "total_words")
@@ -65,7 +65,7 @@ class PopulationMemory:
     explicit: tuple[Explicit, ...]
     shared: tuple[Shared, ...]
     group: IntArray
-    target: Target
+    target: LoihiTarget
 
     def usage(self, part: IntArray, k: int) -> PartUsage:
         """Resources when neuron i goes to part[i] of k."""
@@ -107,7 +107,7 @@ class PopulationMemory:
 
 
 def row_words(n: IntArray, bits: IntArray | int, shared: NDArray[np.bool_] | bool, delays: NDArray[np.bool_] | bool,
-              target: Target) -> IntArray:
+              target: LoihiTarget) -> IntArray:
     """64-bit words of rows with n synapses. shared: rows of a kernel, stored without indices; delays: with delays.
 
     Loihi 2, shared: ceil((n b + 10) / 64), so that a kernel takes C_in kh kw ceil((C_out b + 10) / 64) as the Intel
@@ -119,7 +119,7 @@ def row_words(n: IntArray, bits: IntArray | int, shared: NDArray[np.bool_] | boo
     return np.where(shared, -(-(n * bits + (target.memory.group_overhead_bits.value or 0)) // 64), listed)
 
 
-def stored_words(n: IntArray, bits: IntArray | int, delays: NDArray[np.bool_] | bool, target: Target) -> IntArray:
+def stored_words(n: IntArray, bits: IntArray | int, delays: NDArray[np.bool_] | bool, target: LoihiTarget) -> IntArray:
     """64-bit words for one axon's list of n synapses (facts: dense = ceil(n (12 + b) / 64) on Loihi 2)."""
     entry = np.asarray(bits, np.int64) + (target.memory.index_bits.value or 0) + np.asarray(delays) * DELAY_BITS
     if target.memory.model == "loihi2":
@@ -130,7 +130,7 @@ def stored_words(n: IntArray, bits: IntArray | int, delays: NDArray[np.bool_] | 
     return np.asarray(full * -(-(SYNAPSES_A_GROUP * entry + header) // 64) + tail)
 
 
-def population_memory(network: Network, name: str, target: Target) -> PopulationMemory:
+def population_memory(network: Network, name: str, target: LoihiTarget) -> PopulationMemory:
     """The memory model of one population of an integer network."""
     cell = network.populations[name]
     found = [network.nodes[e.source] for e in network.sources(name)]
@@ -156,7 +156,7 @@ def neuron_groups(cell: Neuron) -> IntArray:
     return np.unique(table, axis=1, return_inverse=True)[1].ravel().astype(np.int64)
 
 
-def limits(target: Target) -> dict[str, int | None]:
+def limits(target: LoihiTarget) -> dict[str, int | None]:
     """Per-core capacities by resource."""
     return {name: target.limit(name) for name in PER_CORE}
 

@@ -22,8 +22,9 @@ from hwsdk.ir.neurons import LI, CubaLI, I, Neuron, is_spiking
 from hwsdk.ir.nodes import Conv, ConvSynapses, Flatten, Input, Node, Output, Scale, Synapses
 from hwsdk.ir.plastic import PlasticSynapses
 from hwsdk.mappers.discretise import Discrete, discretise, readout
+from hwsdk.mappers.lower_plastic import Learning, learning, refuse_outputs
 from hwsdk.mappers.maps import LinearMap, identity, is_one_to_one, times_channels, used_weights
-from hwsdk.mappers.retime import Link, lags
+from hwsdk.mappers.retime import Link, lags, refused_tie
 
 Reach = dict[str, LinearMap]
 LARGEST_VALUE = 1e18
@@ -31,10 +32,11 @@ LARGEST_VALUE = 1e18
 
 @dataclass(frozen=True, slots=True)
 class Lower:
-    """The pass. ``min_delay``: steps that the chip's own connections take."""
+    """The pass. ``min_delay``: steps that the chip's own connections take. ``plastic``: does the target learn?"""
 
     name: str = "lower"
     min_delay: int = 1
+    plastic: bool = False
 
     def __call__(self, network: Network) -> Network:
         """Lower a network.
@@ -42,7 +44,7 @@ class Lower:
         Raises:
             UnsupportedError: a part that no chip neuron of this form can do exactly; the code and fix say which.
         """
-        _refuse_plasticity(network)
+        refuse_outputs(network) if self.plastic else _refuse_plasticity(network)
         _refuse_extreme_values(network)
         with np.errstate(over="ignore", invalid="ignore"):
             lowered = self._lowered(network)
@@ -57,15 +59,22 @@ class Lower:
         currents = constant_currents(network)
         cells = {n: discretise(n, p, network.semantics, currents[n], log) for n, p in network.populations.items()}
         bundles = _bundles(network, cells)
-        lag = lags([*network.inputs, *cells], [b.link for b in bundles], self.min_delay)
+        dt = network.semantics.dt if _dirac(network) else 1.0
+        learn = learning(network, cells, dt)
+        lag = lags([*network.inputs, *cells], [*(b.link for b in bundles), *(k for x in learn for k in x.links)],
+                   self.min_delay)
+        _refuse_late_inputs(network, lag, learn)
         nodes: dict[str, Node] = dict(network.inputs)
         edges = []
         for name, cell in cells.items():
-            nodes[name] = cell.warmed(lag[name], log)
+            nodes[name] = cell.warmed(lag[name], dt, log)
         for b in bundles:
-            nodes[b.name] = b.synapses(lag, cells[b.link.target].gain, network.semantics.dt if _dirac(network) else 1.0)
+            nodes[b.name] = b.synapses(lag, cells[b.link.target].gain, dt)
             edges += [Edge(b.link.source, b.name), Edge(b.name, b.link.target)]
             log.changed(b.name, "FOLDED", f"{b.via_text} became {_kind(nodes[b.name])}")
+        for x in learn:
+            nodes[x.name] = x.synapses(lag[x.target], log)
+            edges += [Edge(x.source, x.name), Edge(x.name, x.target)]
         edges += _output_edges(network, nodes)
         if any(lag.values()):
             log.changed("", "RETIMED", "each connection takes one step on the chip; lags: "
@@ -151,7 +160,9 @@ def _bundles(network: Network, cells: dict[str, Discrete]) -> list[_Bundle]:
     for name in [*network.inputs, *network.populations]:
         reach[name] = {name: identity(network.shapes[name])}
     for name in _stateless_order(network):
-        reach[name] = {emitter: m.then(network.nodes[name]) for emitter, m in _arriving(network, reach, name).items()}
+        plastic = isinstance(network.nodes[name], PlasticSynapses)
+        reach[name] = {} if plastic else {
+            emitter: m.then(network.nodes[name]) for emitter, m in _arriving(network, reach, name).items()}
     found = []
     for target, cell in cells.items():
         for edge in network.sources(target):
@@ -162,6 +173,8 @@ def _bundles(network: Network, cells: dict[str, Discrete]) -> list[_Bundle]:
                     continue
                 base = f"{emitter}->{target}"
                 name = base if edge.source == emitter or len(network.sources(target)) == 1 else f"{base}:{edge.source}"
+                while isinstance(network.nodes.get(name), PlasticSynapses):  # these keep their names
+                    name += "_"
                 found.append(_Bundle(name, Link(emitter, target, first, cell.extra_delay), linear, edge.source))
     return found
 
@@ -259,6 +272,19 @@ def _refuse_plasticity(network: Network) -> None:
         raise UnsupportedError(f"weights that change by {rules}; this target does not learn", where=", ".join(learning),
                                code="PLASTICITY", fix="run it in hwsdk.simulators.reference, probe the projection's "
                                '"weight" there, and connect with the weights it ended with, without plasticity')
+
+
+def _refuse_late_inputs(network: Network, lag: dict[str, int], learn: list[Learning]) -> None:
+    """A tie may ask for an input that comes late; data come when they come.
+
+    Raises:
+        UnsupportedError: PLASTIC_LAG.
+    """
+    for x in learn:
+        for name in {x.source, x.target} & set(network.inputs):
+            if lag[name]:
+                raise refused_tie(x.name, f"{x.target} runs {lag[name]} step(s) behind the model, {name} is an input "
+                                  "and does not")
 
 
 def _refuse_extreme_values(network: Network) -> None:

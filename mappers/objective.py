@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwsdk.targets import Target
+from hwsdk.targets.loihi import LoihiTarget
 
 EFFORTS = {"none": 0, "fast": 300, "normal": 3_000, "high": 30_000}
 """Swaps that placement tries for each core; the search depends on nothing else, so that it can be repeated."""
@@ -33,7 +33,7 @@ class Weights:
     border: float
 
     @classmethod
-    def of(cls, target: Target) -> Weights:
+    def of(cls, target: LoihiTarget) -> Weights:
         """The weights of a target."""
         price = {p.per: p.value for p in target.energy}
         message, x, y = (price.get(n) for n in ("messages", "hops_ew", "hops_ns"))
@@ -64,7 +64,7 @@ class Times:
     barrier: float
 
     @classmethod
-    def of(cls, target: Target) -> Times:
+    def of(cls, target: LoihiTarget) -> Times:
         """The times of a target; the barrier is the shortest one."""
         t = target.timing
         update, private = t.neuron_update.value or 0.0, t.synaptic_operation.value or 0.0

@@ -15,7 +15,7 @@ from hwsdk.mappers.loihi_memory import PER_CORE, limits
 from hwsdk.mappers.loihi_rows import wire
 from hwsdk.mappers.objective import Weights
 from hwsdk.mappers.partition import Part
-from hwsdk.targets import Target
+from hwsdk.targets.loihi import LoihiTarget
 
 Core = tuple[Part, ...]
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ WORDS = ("neurons", "synapse_words", "axons_in", "axons_out")
 """What total_words adds up; see hwsdk.mappers.loihi_memory.total_words."""
 
 
-def first_fit(parts: list[Part], target: Target, bound: float = math.inf) -> list[Core]:
+def first_fit(parts: list[Part], target: LoihiTarget, bound: float = math.inf) -> list[Core]:
     """In causal order: parts share a core while the sums of what they take and of their times keep the limits."""
     most, need = _limits(target), _table(parts)
     used, seconds = np.zeros((len(parts), need.shape[1])), np.zeros(len(parts))
@@ -43,7 +43,7 @@ def first_fit(parts: list[Part], target: Target, bound: float = math.inf) -> lis
     return [tuple(core) for core in cores]
 
 
-def merge(network: Network, parts: list[Part], target: Target, rate: Floats, bound: float) -> list[Core]:
+def merge(network: Network, parts: list[Part], target: LoihiTarget, rate: Floats, bound: float) -> list[Core]:
     """Put the two cores together, again and again, that save most and fit; none may take longer than ``bound``.
 
     What a pair saves: the messages of sources that both hear, and the hops between them. rate: spikes a step by sender
@@ -57,7 +57,7 @@ def merge(network: Network, parts: list[Part], target: Target, rate: Floats, bou
     return groups.cores()
 
 
-def _limits(target: Target) -> Floats:
+def _limits(target: LoihiTarget) -> Floats:
     """Limit of each resource of PER_CORE, infinity where there is none."""
     return np.array([math.inf if limit is None else limit for limit in limits(target).values()], np.float64)
 
@@ -73,7 +73,7 @@ def _table(parts: list[Part], axons_out: NDArray[np.int64] | int = 0) -> Floats:
 class _Groups:
     """Parts in groups, and what each pair of groups would save: -1 for those that do not fit together."""
 
-    def __init__(self, network: Network, parts: list[Part], target: Target, rate: Floats, bound: float) -> None:
+    def __init__(self, network: Network, parts: list[Part], target: LoihiTarget, rate: Floats, bound: float) -> None:
         where = layout(network, tuple((p.slice,) for p in parts))
         heard = emit.axons(wire(network, where))
         n = len(parts)

@@ -19,7 +19,7 @@ from hwsdk.mappers.loihi_layout import layout
 from hwsdk.mappers.loihi_memory import PartUsage, PopulationMemory, limits, total_words
 from hwsdk.mappers.loihi_rows import wire
 from hwsdk.mappers.regroup import regrouped
-from hwsdk.targets import Target
+from hwsdk.targets.loihi import LoihiTarget
 
 IntArray = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -88,12 +88,12 @@ class Partition:
         return [p for c in self.cuts for p in c.listed()]
 
 
-def demands(network: Network, target: Target, rates: Rates) -> list[Demand]:
+def demands(network: Network, target: LoihiTarget, rates: Rates) -> list[Demand]:
     """What decides about the cuts of each population."""
     return [demand(network, name, target, rates) for name in network.populations]
 
 
-def partition(network: Network, found: list[Demand], target: Target, bound: float = math.inf,
+def partition(network: Network, found: list[Demand], target: LoihiTarget, bound: float = math.inf,
               most: float = math.inf) -> Partition | None:
     """The fewest parts that fit a core and take at most ``bound`` seconds a step, in the shape of least cost.
 
@@ -117,7 +117,7 @@ def partition(network: Network, found: list[Demand], target: Target, bound: floa
     return Partition(_grouped(network, fewest, tuple(cuts), target, bound))
 
 
-def _grouped(network: Network, fewest: tuple[Cut, ...], fitting: tuple[Cut, ...], target: Target,
+def _grouped(network: Network, fewest: tuple[Cut, ...], fitting: tuple[Cut, ...], target: LoihiTarget,
              bound: float) -> tuple[Cut, ...]:
     """With neurons moved between the parts of each population, if that saves messages and still fits.
 
@@ -196,7 +196,7 @@ def _for_groups(memory: PopulationMemory) -> int:
     return -(-(int(memory.group.max(initial=0)) + 1) // limit) if limit else 1
 
 
-def _axon_fullness(network: Network, cuts: Sequence[Cut], target: Target) -> list[float]:
+def _axon_fullness(network: Network, cuts: Sequence[Cut], target: LoihiTarget) -> list[float]:
     """The fullest resource of each cut, outgoing axons included, as a share of its limit; they depend on all cuts."""
     if not _may_overflow(network, cuts, target):
         return [0.0] * len(cuts)
@@ -206,7 +206,7 @@ def _axon_fullness(network: Network, cuts: Sequence[Cut], target: Target) -> lis
     return [fullness(c.usage, target, own) for c, own in zip(cuts, np.split(out, ends[:-1]), strict=True)]
 
 
-def _may_overflow(network: Network, cuts: Sequence[Cut], target: Target) -> bool:
+def _may_overflow(network: Network, cuts: Sequence[Cut], target: LoihiTarget) -> bool:
     """Could a core overflow if every neuron sent to all parts that it could?"""
     parts = {c.demand.memory.name: c.parts for c in cuts}
     for c in cuts:
@@ -222,7 +222,7 @@ def _more(k: int, n: int, ratio: float) -> int:
     return n if k < n < k * min(ratio, 2) else max(k + 1, math.ceil(k * min(ratio, 2)))
 
 
-def fullness(usage: PartUsage, target: Target, axons_out: IntArray | int = 0) -> float:
+def fullness(usage: PartUsage, target: LoihiTarget, axons_out: IntArray | int = 0) -> float:
     """The fullest resource of all parts, as a share of its limit."""
     full = {"neurons": usage.neurons, "groups": usage.groups, "axons_in": usage.axons_in,
             "synapse_words": usage.synapse_words, "axons_out": axons_out + np.zeros_like(usage.neurons)}
@@ -238,13 +238,13 @@ def _single(memory: PopulationMemory) -> tuple[Violation, ...]:
     return tuple(violations(usage.of(worst), memory.target, f"{memory.name}, neuron {worst}"))
 
 
-def ratio(usage: dict[str, int], target: Target) -> float:
+def ratio(usage: dict[str, int], target: LoihiTarget) -> float:
     """The fullest resource of one core, as a share of its limit."""
     full = {**usage, "total_words": total_words(usage)}
     return max(full[name] / limit for name, limit in limits(target).items() if limit and name in full)
 
 
-def violations(usage: dict[str, int], target: Target, where: str) -> list[Violation]:
+def violations(usage: dict[str, int], target: LoihiTarget, where: str) -> list[Violation]:
     """Every limit of one core that a usage breaks."""
     full = {**usage, "total_words": total_words(usage)}
     found = []

@@ -13,7 +13,7 @@ from scipy import sparse
 from hwsdk.ir.mapping import Place
 from hwsdk.mappers import place_kernels as kernels
 from hwsdk.mappers.objective import Search, Weights
-from hwsdk.targets import Target
+from hwsdk.targets.loihi import LoihiTarget
 
 IntArray = NDArray[np.int64]
 BLOCKS = 50
@@ -51,7 +51,7 @@ class Slots:
     snake: IntArray
 
 
-def slots(target: Target, chips: int) -> Slots:
+def slots(target: LoihiTarget, chips: int) -> Slots:
     """The positions of chips that stand side by side in x."""
     width, height = target.mesh.width.value or 1, target.mesh.height.value or 1
     depth, per_chip = target.mesh.cores_per_router.value or 1, target.need("cores")
@@ -68,7 +68,7 @@ def slots(target: Target, chips: int) -> Slots:
     return Slots(across, height, depth, place, usable, np.array(snake, np.int64))
 
 
-def place(traffic: sparse.csr_array, target: Target, chips: int, search: Search,
+def place(traffic: sparse.csr_array, target: LoihiTarget, chips: int, search: Search,
           progress: Callable[[str], None] | None = None) -> Found:
     """A place for each core, on as few chips as hold them.
 

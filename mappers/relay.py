@@ -17,6 +17,8 @@ from hwsdk.ir.ledger import LedgerWriter
 from hwsdk.ir.network import Edge, Network
 from hwsdk.ir.neurons import IntArray, Neuron
 from hwsdk.ir.nodes import ConvSynapses, Input, Node, Shape, Synapses, size
+from hwsdk.ir.plastic import PlasticSynapses
+from hwsdk.ir.single import SingleLIF
 
 Projection = Synapses | ConvSynapses
 MAX_STAGES = 256
@@ -25,10 +27,11 @@ MAX_STAGES = 256
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """The pass, for integer networks; it keeps every spike and every state of the populations that are there.
+    """The pass, for integer and single-precision networks; it keeps every spike and every state of the populations that
+    are there. Delays of 0 steps stay: a relay needs no phase of its own (hwsdk.mappers.phases).
 
-    longest: steps that one synapse can take. graded_input: may an input spike carry a value? room: neurons of the
-    largest board, None for no limit.
+    longest: steps that one synapse can take. graded_input: may an input spike carry a value? (Single-precision relays
+    carry none.) room: neurons of the largest board, None for no limit.
     """
 
     longest: int
@@ -40,8 +43,9 @@ class Relay:
         """(the network with relays, what they cost as text: "" where none are needed).
 
         Raises:
-            UnsupportedError: DELAY_RANGE, more relays than any board holds.
+            UnsupportedError: DELAY_RANGE, more relays than any board holds, or a long delay of a synapse that learns.
         """
+        self._refuse_far_learning(network)
         far = {n: s for n, s in network.of(Synapses, ConvSynapses).items()
                if isinstance(s, Synapses | ConvSynapses) and _ticks(s).max(initial=0) > self.longest}
         if not far:
@@ -72,12 +76,22 @@ class Relay:
         for name, s in far.items():
             source = network.sources(name)[0].source
             need = depth.setdefault(source, np.zeros(size(network.shapes[source]), np.int64))
-            stage = (_ticks(s) - 1) // self.longest
+            stage = _stages(s, self.longest)
             if isinstance(s, ConvSynapses):
                 np.maximum(need, stage, out=need)
             else:
                 np.maximum.at(need, s.source, stage)
         return depth
+
+    def _refuse_far_learning(self, network: Network) -> None:
+        """A relay would tell the rule a later pre spike than there was."""
+        for name, s in network.of(PlasticSynapses).items():
+            ticks = int(s.delay_ticks.max(initial=0)) if isinstance(s, PlasticSynapses) else 0
+            if ticks > self.longest:
+                raise UnsupportedError(f"delays of up to {ticks} steps of synapses that learn; one synapse takes "
+                                       f"{self.longest}, and a relay would change what they learn", where=name,
+                                       code="DELAY_RANGE", fix="shorten the delays, or use a longer step (--dt, with "
+                                       "data binned to it) and check the accuracy")
 
     def _refuse_if_too_many(self, network: Network, depth: dict[str, IntArray]) -> None:
         """Before they are built."""
@@ -110,17 +124,19 @@ def _chain(network: Network, source: str, depth: IntArray, relay: Relay, nodes: 
            ) -> list[_Stage]:
     """Add the relays of one sender; they keep its shape while all its elements go on."""
     node, shape = network.nodes[source], network.shapes[source]
+    single = network.is_single
     graded = relay.graded_input if isinstance(node, Input) else isinstance(node, Neuron) and node.graded
+    make, one = (_single, SINGLE_WEIGHT) if single else (_graded, GRADED_WEIGHT) if graded else (_binary, BINARY_WEIGHT)
     stages = [_Stage(source, shape, np.arange(size(shape)))]
     for k in range(1, int(depth.max()) + 1):
         members, before = np.flatnonzero(depth >= k), stages[-1]
         form = shape if len(members) == size(shape) else (len(members),)
         stage = _Stage(_free(f"{source}.relay{k}", nodes), form, members)
-        nodes[stage.name] = _graded(form) if graded else _binary(form)
+        nodes[stage.name] = make(form)
         link = _free(f"{before.name}->{stage.name}", nodes)
-        weight = np.full(len(members), GRADED_WEIGHT if graded else BINARY_WEIGHT)
-        nodes[link] = Synapses(before.shape, form, before.index(members), np.arange(len(members)), weight,
-                               np.full(len(members), relay.longest), sign_mode="excitatory")
+        nodes[link] = Synapses(before.shape, form, before.index(members), np.arange(len(members)),
+                               np.full(len(members), one), np.full(len(members), relay.longest),
+                               weight_bits=2 if single else 8, sign_mode="excitatory")
         edges += [Edge(before.name, link), Edge(link, stage.name)]
         stages.append(stage)
     return stages
@@ -129,6 +145,7 @@ def _chain(network: Network, source: str, depth: IntArray, relay: Relay, nodes: 
 GRADED_WEIGHT = 1
 BINARY_WEIGHT, BINARY_THRESHOLD = 2, 1
 """One spike alone, and nothing less, lifts v above the threshold."""
+SINGLE_WEIGHT, SINGLE_THRESHOLD = 1, 0.5
 
 
 def _binary(shape: Shape) -> FixedLIF:
@@ -145,10 +162,18 @@ def _graded(shape: Shape) -> FixedGraded:
     return FixedGraded(np.zeros(shape, np.int64))
 
 
+def _single(shape: Shape) -> SingleLIF:
+    """Spikes in the step in which a spike arrives, and keeps nothing."""
+    def of(value: float) -> NDArray[np.float64]:
+        return np.full(shape, value)
+
+    return SingleLIF(of(0), of(0), of(0), of(SINGLE_THRESHOLD), of(0), of(0), of(0), of(1), of(0))
+
+
 def _split(name: str, s: Projection, target: str, stages: list[_Stage], longest: int, nodes: dict[str, Node],
            edges: list[Edge]) -> None:
     """Every synapse from the last relay that it passes, with the rest of its delay."""
-    stage = (_ticks(s) - 1) // longest
+    stage = _stages(s, longest)
     found = [int(k) for k in np.unique(stage)]
     for k in found:
         part = name if len(found) == 1 else _free(f"{name}:{k}", nodes)
@@ -167,6 +192,11 @@ def _behind(s: Projection, stage: _Stage, late: int, chosen: NDArray[np.bool_]) 
 def _ticks(s: Projection) -> IntArray:
     """Delays of the synapses; of a convolution one for all."""
     return np.asarray([s.delay_ticks], np.int64) if isinstance(s, ConvSynapses) else s.delay_ticks
+
+
+def _stages(s: Projection, longest: int) -> IntArray:
+    """How many relays each synapse needs."""
+    return np.maximum((_ticks(s) - 1) // longest, 0)
 
 
 def _free(name: str, nodes: dict[str, Node]) -> str:

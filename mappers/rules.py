@@ -15,11 +15,11 @@ from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import Neuron
 from hwsdk.ir.nodes import ConvSynapses, Input, Synapses
 from hwsdk.mappers.loihi_cells import model_of
-from hwsdk.targets import Target
+from hwsdk.targets.loihi import LoihiTarget
 
 Problem = tuple[str, str, str, str]
 """(code, where, what, fix)"""
-Rule = Callable[[Network, Target], Iterator[Problem]]
+Rule = Callable[[Network, LoihiTarget], Iterator[Problem]]
 BITS_24 = (-(1 << 23) + 1, (1 << 23) - 1)
 THRESHOLD = (0, (1 << 17) - 1)
 MANTISSA, EXPONENT = (-4096, 4095), (0, 7)
@@ -38,7 +38,7 @@ FIXES = {"du": "u of the chip loses at least 1/4096 in a step: train the layer w
 """What helps where scaling does not."""
 
 
-def form(network: Network, target: Target | None = None) -> Iterator[Problem]:
+def form(network: Network, target: LoihiTarget | None = None) -> Iterator[Problem]:
     """On the chip every projection joins one sender and one population, and nothing but projections takes time."""
     for name, node in network.nodes.items():
         into = network.sources(name)
@@ -63,7 +63,7 @@ def _projection_form(network: Network, name: str) -> Iterator[Problem]:
                    "make one projection for each pair of populations")
 
 
-def models(network: Network, target: Target) -> Iterator[Problem]:
+def models(network: Network, target: LoihiTarget) -> Iterator[Problem]:
     """The neuron model must be one that the chip has or can be programmed for."""
     known = target.capabilities.models
     for name, cell in network.populations.items():
@@ -74,7 +74,7 @@ def models(network: Network, target: Target) -> Iterator[Problem]:
             yield from _lif_options(name, cell, target)
 
 
-def _lif_options(name: str, cell: FixedLIF, target: Target) -> Iterator[Problem]:
+def _lif_options(name: str, cell: FixedLIF, target: LoihiTarget) -> Iterator[Problem]:
     """Refractory periods and periodic resets."""
     can = target.capabilities
     rest = 0 if cell.refractory is None else int(cell.refractory.max(initial=0))
@@ -89,7 +89,7 @@ def _lif_options(name: str, cell: FixedLIF, target: Target) -> Iterator[Problem]
                "compile for loihi2, or present every sample in a run of its own")
 
 
-def delay_range(network: Network, target: Target) -> Iterator[Problem]:
+def delay_range(network: Network, target: LoihiTarget) -> Iterator[Problem]:
     """Synaptic delays must fit their field; a chip delay of d + 1 steps stores d."""
     limit = target.capabilities.max_delay + 1
     for name, node in network.of(Synapses, ConvSynapses).items():
@@ -103,7 +103,7 @@ def delay_range(network: Network, target: Target) -> Iterator[Problem]:
                    f"takes 1 to {limit}", fix)
 
 
-def reset_kind(network: Network, target: Target) -> Iterator[Problem]:
+def reset_kind(network: Network, target: LoihiTarget) -> Iterator[Problem]:
     """The neuron's reset must be one that the chip has."""
     for name, cell in network.populations.items():
         if isinstance(cell, FixedLIF) and cell.fires and cell.reset not in target.capabilities.resets:
@@ -112,7 +112,7 @@ def reset_kind(network: Network, target: Target) -> Iterator[Problem]:
                    "compile for loihi2, whose neurons are programmable, or train with reset to a value (--reset value)")
 
 
-def register_range(network: Network, target: Target) -> Iterator[Problem]:
+def register_range(network: Network, target: LoihiTarget) -> Iterator[Problem]:
     """Every parameter must fit its register; see REGISTERS."""
     for name, cell in network.populations.items():
         ranges = REGISTERS.get(type(cell), {}) if isinstance(cell, FixedNeuron) else {}
@@ -125,7 +125,7 @@ def register_range(network: Network, target: Target) -> Iterator[Problem]:
                        f"holds {low} to {high}", FIXES.get(field, "scale the layer, or quantise it with hwsdk"))
 
 
-def weight_range(network: Network, target: Target) -> Iterator[Problem]:
+def weight_range(network: Network, target: LoihiTarget) -> Iterator[Problem]:
     """Weight mantissas of 8 bits and a sign on the grid of their bits, exponents of 4 bits; see hwsdk.ir.grid."""
     for name, node in network.of(Synapses, ConvSynapses).items():
         if isinstance(node, Synapses | ConvSynapses) and (problem := off_grid(node)):
@@ -135,7 +135,7 @@ def weight_range(network: Network, target: Target) -> Iterator[Problem]:
 RULES: tuple[Rule, ...] = (form, models, delay_range, reset_kind, register_range, weight_range)
 
 
-def require(network: Network, target: Target) -> None:
+def require(network: Network, target: LoihiTarget) -> None:
     """Check every rule.
 
     Raises:

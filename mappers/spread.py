@@ -9,7 +9,7 @@ from hwsdk.ir.network import Network
 from hwsdk.mappers.cuts import Demand
 from hwsdk.mappers.objective import Times
 from hwsdk.mappers.partition import Partition, partition
-from hwsdk.targets import Target
+from hwsdk.targets.loihi import LoihiTarget
 
 HALVINGS = 8
 """Steps of the search for the shortest time that the cores allow, to 1/256 of what the fewest cores take."""
@@ -17,7 +17,7 @@ SLOWER = (1.25, 1.6, 2.0, 3.0, 5.0)
 """Multiples of that time that are looked at as well, since longer steps take fewer cores and messages."""
 
 
-def spread(network: Network, found: list[Demand], target: Target, coarse: Partition, available: int,
+def spread(network: Network, found: list[Demand], target: LoihiTarget, coarse: Partition, available: int,
            bound: float = math.inf) -> Partition:
     """The partition with the least energy times time of a step on at most ``available`` cores.
 
@@ -45,7 +45,8 @@ def spread(network: Network, found: list[Demand], target: Target, coarse: Partit
     return min(tried, key=lambda p: ((fixed + price * p.messages) * (floor + p.seconds), p.parts))
 
 
-def _within(network: Network, found: list[Demand], target: Target, bound: float, available: int) -> Partition | None:
+def _within(network: Network, found: list[Demand], target: LoihiTarget, bound: float, available: int,
+            ) -> Partition | None:
     """The fewest parts that take at most ``bound`` seconds, if there are enough cores for them."""
     try:
         one = partition(network, found, target, bound, available)
@@ -54,7 +55,7 @@ def _within(network: Network, found: list[Demand], target: Target, bound: float,
     return one if one is not None and one.parts <= available else None
 
 
-def _prices(found: list[Demand], target: Target) -> tuple[float, float]:
+def _prices(found: list[Demand], target: LoihiTarget) -> tuple[float, float]:
     """(energy of a step that no partition changes, energy of a message)."""
     price: dict[str, float] = {}
     for p in target.energy:

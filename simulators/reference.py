@@ -21,8 +21,9 @@ from hwsdk.ir.neurons import CubaLI, CubaLIF, Neuron, is_spiking
 from hwsdk.ir.nodes import ConvSynapses, Delay, Input, Node, Output, Synapses, size
 from hwsdk.ir.plastic import PlasticSynapses
 from hwsdk.ir.trace import Trace
-from hwsdk.simulators import reference_egru as reference_egru  # these two register their neurons
+from hwsdk.simulators import reference_egru as reference_egru  # these three register their neurons
 from hwsdk.simulators import reference_fixed as reference_fixed
+from hwsdk.simulators import reference_single as reference_single
 from hwsdk.simulators.reference_neurons import Stepper, stepper
 from hwsdk.simulators.reference_plastic import PlasticLine
 
@@ -45,7 +46,7 @@ def run(network: Network, stimulus: Stimulus, *, steps: int | None = None, probe
     Raises:
         DataError: the stimulus does not suit the network's inputs.
     """
-    stimulus.require({n: i.shape for n, i in network.inputs.items()}, whole=network.is_integer)
+    stimulus.require({n: i.shape for n, i in network.inputs.items()}, whole=network.is_integer or network.is_single)
     total = stimulus.n_steps + max(network.lag.values(), default=0) if steps is None else steps
     machine = _Machine(network, stimulus.n_samples)
     recorder = _Recorder(network, stimulus.n_samples, total, probes)
@@ -79,7 +80,8 @@ class _Machine:
     def __init__(self, network: Network, samples: int) -> None:
         self.network, self.samples = network, samples
         fixed = any(isinstance(p, FixedNeuron) for p in network.populations.values())
-        exact = "float64" if network.is_discrete else network.semantics.precision  # lowering is exact, not rounded
+        # lowering is exact, not rounded; of single-precision neurons, the sums of integer weights are
+        exact = "float64" if network.is_discrete else network.semantics.precision
         self.dtype = np.dtype("int64" if fixed else exact)
         membrane = constant_currents(network) if network.semantics.bias_path == "membrane" else {}
         self.membrane = {n: c.astype(self.dtype) for n, c in membrane.items()

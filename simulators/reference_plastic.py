@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hwsdk.errors import DataError, InternalError
 from hwsdk.ir.nodes import size
-from hwsdk.ir.plastic import PairSTDP, Plasticity, PlasticSynapses
+from hwsdk.ir.plastic import PairSTDP, Plasticity, PlasticSynapses, StoredPairSTDP, decay_table
 
 Array = NDArray[Any]
 Spike = tuple[int, float]
@@ -42,7 +42,7 @@ def learner(rule: Plasticity, node: PlasticSynapses, dt: float) -> Learner:
 class PairLearner:
     """PairSTDP, see there."""
 
-    def __init__(self, rule: PairSTDP, node: PlasticSynapses, dt: float) -> None:
+    def __init__(self, rule: PairSTDP | StoredPairSTDP, node: PlasticSynapses, dt: float) -> None:
         self.rule, self.dt = rule, dt
         self.pre: list[Spike] = [(0, 0.0)] * size(node.pre_shape)
         self.post: list[list[Spike]] = [[] for _ in range(size(node.post_shape))]
@@ -87,6 +87,50 @@ class PairLearner:
 @learner.register
 def _pair(rule: PairSTDP, node: PlasticSynapses, dt: float) -> Learner:
     return PairLearner(rule, node, dt)
+
+
+class StoredLearner(PairLearner):
+    """StoredPairSTDP, see there: the same windows, other numbers."""
+
+    def __init__(self, rule: StoredPairSTDP, node: PlasticSynapses) -> None:
+        super().__init__(rule, node, 1.0)
+        self.history = rule.history
+        self.tables = {tau: decay_table(tau) for tau in (rule.tau_plus, rule.tau_minus)}
+        self.a_plus, self.a_minus, self.w_min, self.w_max = (
+            np.float32(x) for x in (rule.a_plus, rule.a_minus, rule.w_min, rule.w_max))
+
+    def decay(self, steps: int, tau: float) -> np.float32:  # type: ignore[override]
+        """From the table."""
+        table = self.tables[tau]
+        return np.float32(table[steps]) if steps < len(table) else np.float32(0)
+
+    def trace(self, last: Spike, t: int, tau: float) -> Any:
+        """The product is rounded, then the sum."""
+        return np.float32(np.float32(last[1]) * self.decay(t - last[0], tau)) + np.float32(1)
+
+    def post_spike(self, neuron: int, t: int) -> None:
+        """The oldest one makes room."""
+        super().post_spike(neuron, t)
+        del self.post[neuron][: -self.history]
+
+    def updated(self, weight: float, source: int, target: int, delay: int, t: int) -> float:
+        """In float32, and then the nearest integer."""
+        return float(np.rint(np.float32(super().updated(np.float32(weight), source, target, delay, t))))  # type: ignore[arg-type]
+
+    def potentiated(self, weight: Any, trace: float, steps: int) -> Any:
+        """Amplitude and trace are multiplied first."""
+        change = np.float32(self.a_plus * np.float32(trace)) * self.decay(steps, self.rule.tau_plus)
+        return min(self.w_max, weight + change)
+
+    def depressed(self, weight: Any, trace: float, steps: int) -> Any:
+        """Amplitude and trace are multiplied first."""
+        change = np.float32(self.a_minus * np.float32(trace)) * self.decay(steps, self.rule.tau_minus)
+        return max(self.w_min, weight - change)
+
+
+@learner.register
+def _stored_pair(rule: StoredPairSTDP, node: PlasticSynapses, dt: float) -> Learner:
+    return StoredLearner(rule, node)
 
 
 class PlasticLine:

@@ -108,8 +108,7 @@ def _targets(a: argparse.Namespace) -> Answer:
         target = backends.get(a.target).target
         return 0, target.model_dump(), target_text(target)
     found = [backends.get(n).target for n in backends.names()]
-    text = "".join(f"{t.name:12} {t.title}; {t.limit('cores') or '?'} cores a chip, "
-                   f"{t.limit('neurons') or '?'} neurons a core\n" for t in found)
+    text = "".join(f"{t.name:12} {t.title}; {t.size_text()}\n" for t in found)
     return 0, {"targets": [{"name": t.name, "version": t.version, "title": t.title} for t in found]}, text
 
 

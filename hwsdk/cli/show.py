@@ -25,16 +25,15 @@ WARNED = ("DT_ASSUMED", "RESET_ASSUMED", "DT_LARGE")
 
 def target_text(target: Target) -> str:
     """A chip, section by section, with the source of every number."""
-    c = target.capabilities
-    lines = [f"{target.name}: {target.title}, description version {target.version}", "",
-             f"  resets by {' or '.join(c.resets)}; weights up to {c.weight_bits} bits; synaptic delays up to "
-             f"{c.max_delay + 1} steps; input {'spikes or integers' if c.graded_input else 'spikes only'}", "",
-             "limits (cores a chip; the rest a core)"]
+    lines = [f"{target.name}: {target.title}, description version {target.version}", "", f"  {target.about()}", "",
+             target.limits_title()]
     lines += [_row(n, _limit(f), f.source) for n, f in target.limits.items()]
-    for title, figures in (("energy", target.energy), ("power", target.power)):
+    for title, figures in (("energy", target.prices()), ("power", target.powers())):
         lines += ["", title] + [_row(p.name, _figure(p, f" / {p.per}"), _source(p)) for p in figures]
     lines += ["", "time"] + [_row(n, _figure(f, ""), _source(f)) for n, f in target.times().items()]
-    lines += ["", "host, only with --boundary host"]
+    if more := target.figures():
+        lines += ["", "figures"] + [_row(n, _figure(f, ""), _source(f)) for n, f in more.items()]
+    lines += ["", "host, only with --boundary host"] if target.host else []
     lines += [_row(h.name, _figure(h, f" / {h.per}"), _source(h)) for h in target.host]
     lines += ["", "an energy figure includes " + "; ".join(target.boundary.included),
               "and leaves out " + "; ".join(target.boundary.omitted)]
@@ -62,7 +61,7 @@ def _figure(figure: Figure, per: str) -> str:
 
 def _source(figure: Figure) -> str:
     """Where a number comes from, and how."""
-    how = ["measured"] if figure.measured else []
+    how = [n for n in ("measured", "calibrated") if getattr(figure, n)]
     how += ["not in the sum"] if getattr(figure, "boundary", "included") == "omitted" else []
     return "; ".join([figure.source, *how])
 

@@ -19,6 +19,7 @@ from hwsdk.ir.neurons import Neuron
 from hwsdk.ir.nodes import ConvSynapses, Input, Node, Output, Shape, Synapses, frozen, size
 from hwsdk.ir.plastic import Plasticity, PlasticSynapses
 from hwsdk.ir.semantics import Semantics
+from hwsdk.ir.single import HOST, SingleNeuron, single
 
 N = TypeVar("N", bound=Neuron)
 DEFAULTS = {"r": 1.0, "w_in": 1.0, "scale": 1.0} | dict.fromkeys((
@@ -33,7 +34,8 @@ def neuron(cls: type[N], shape: Shape | int, **params: Any) -> N:
     """A population whose parameters are spread from scalars, one value a channel, or full arrays.
 
     Args:
-        cls: a class of hwsdk.ir.neurons, for example LIF, or of hwsdk.ir.fixed, for example FixedLIF.
+        cls: a class of hwsdk.ir.neurons, for example LIF, of hwsdk.ir.fixed, for example FixedLIF, or of
+            hwsdk.ir.single, for which parameters are rounded to float32.
         shape: of the population; an int is one axis.
         params: the class's fields. Where the class has them, r, w_in and scale default to 1; v_leak, v_reset, biases,
             initial states and v_offset to 0.
@@ -67,6 +69,8 @@ def _parameter(cls: type[Neuron], field: dataclasses.Field[Any], shape: Shape, p
     if "IntArray" in kind and not is_whole(array):
         raise ModelError(f"{name} of {cls.__name__} holds other things than whole numbers", code="BAD_DTYPE",
                          fix="give integers, or build the model in floats and let hwsdk quantise it")
+    if issubclass(cls, SingleNeuron) and name not in HOST:
+        array = single(array)
     return frozen(spread(array, shape, cls.__name__, name)[0], np.int64 if "IntArray" in kind else np.float64)
 
 
@@ -101,8 +105,8 @@ class NetworkBuilder:
         b.connect("in", "out", weight=np.ones((3, 4)), delay_ticks=2).output("spikes", "out")
         network = b.build(Semantics(dt=1e-3))
 
-    A projection onto an integer population (hwsdk.ir.fixed) takes integer weights and 1 step or more; such a network
-    goes to the chip as it is.
+    A projection onto an integer population (hwsdk.ir.fixed) takes integer weights and 1 step or more, one onto a
+    single-precision population (hwsdk.ir.single) integer weights; such a network goes to the chip as it is.
     """
 
     def __init__(self, name: str = "network") -> None:
@@ -145,8 +149,9 @@ class NetworkBuilder:
             weight: (post, pre) array or scipy sparse matrix over the flattened shapes (zeros make no synapse; a sparse
                 matrix may hold several entries of one place), (k, post, pre) for up to k synapses between each pair, a
                 number for one synapse between each pair of equal index, or None for a plain edge.
-            delay_ticks: steps, one for all or an array of the weight's shape; default 0, or 1 onto an integer
-                population. For a sparse weight also one for each stored entry, in the order of ``tocoo()``.
+            delay_ticks: steps, one for all or an array of the weight's shape; default 0, or 1 onto an integer or
+                single-precision population. For a sparse weight also one for each stored entry, in the order of
+                ``tocoo()``.
             name: of the Synapses node; default "source->target".
             rounding: "nearest" takes fractional delays to whole steps and reports what that did; None refuses them.
             port: "real" or "imag", which input of a resonate-and-fire population.
@@ -161,11 +166,11 @@ class NetworkBuilder:
         """
         self._require_ends(source, target)
         where = name or f"{source}->{target}"
-        whole = isinstance(self._nodes[target], FixedNeuron)
+        form = Form(_numbers(self._nodes[target]), weight_exp, weight_bits, sign_mode)
         if plasticity is not None:
-            if weight is None or port is not None or Form(whole, weight_exp, weight_bits, sign_mode) != Form(False):
-                raise ModelError("a plastic connection has initial weights, in floats, and no port", where=where,
-                                 code="BAD_OPTION", fix="give weight, delay_ticks and plasticity only")
+            if weight is None or port is not None or form.numbers == "fixed" or not form.plain:
+                raise ModelError("a plastic connection has initial weights, not in Loihi's form, and no port",
+                                 where=where, code="BAD_OPTION", fix="give weight, delay_ticks and plasticity only")
             made, notes = synapses(self._out_shape(source), self._in_shape(target), weight,
                                    1 if delay_ticks is None else delay_ticks, where, rounding, zeros=True)
             self._notes += notes
@@ -176,9 +181,9 @@ class NetworkBuilder:
             self._edges.append(Edge(source, target, edge_delay(0 if delay_ticks is None else delay_ticks, where)))
             return self
         made, notes = synapses(self._out_shape(source), self._port_shape(target, port, where), weight,
-                               int(whole) if delay_ticks is None else delay_ticks, where, rounding)
+                               int(form.numbers != "float") if delay_ticks is None else delay_ticks, where, rounding)
         self._notes += notes
-        return self._join(source, target, where, made, port, Form(whole, weight_exp, weight_bits, sign_mode))
+        return self._join(source, target, where, made, port, form)
 
     def convolve(self, source: str, target: str, weight: Any, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
                  groups: int = 1, delay_ticks: int | None = None, name: str | None = None, port: str | None = None,
@@ -194,16 +199,15 @@ class NetworkBuilder:
         """
         self._require_ends(source, target)
         where = name or f"{source}->{target}"
-        whole = isinstance(self._nodes[target], FixedNeuron)
+        form = Form(_numbers(self._nodes[target]), weight_exp, weight_bits, sign_mode)
         options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-        made = convolution(self._out_shape(source), weight, options, int(whole) if delay_ticks is None else delay_ticks,
-                           where)
+        made = convolution(self._out_shape(source), weight, options,
+                           int(form.numbers != "float") if delay_ticks is None else delay_ticks, where)
         post = self._port_shape(target, port, where)
         if size(made.conv_shape) != size(post):
             raise ModelError(f"the convolution makes {made.conv_shape}, {target} takes {post}", where=where,
                              code="SHAPE_MISMATCH", fix="check kernel, stride and padding")
-        return self._join(source, target, where, dataclasses.replace(made, post_shape=post), port,
-                          Form(whole, weight_exp, weight_bits, sign_mode))
+        return self._join(source, target, where, dataclasses.replace(made, post_shape=post), port, form)
 
     def _require_ends(self, source: str, target: str) -> None:
         """Both ends of a connection must be there."""
@@ -226,7 +230,7 @@ class NetworkBuilder:
               ) -> NetworkBuilder:
         """Add a projection and its edges."""
         made = made if port is None else at_port(made, PORTS[port], self._in_shape(target), where)
-        if form.whole and np.size(made.delay_ticks) and np.min(made.delay_ticks) < 1:
+        if form.numbers == "fixed" and np.size(made.delay_ticks) and np.min(made.delay_ticks) < 1:
             raise ModelError("a delay of 0 steps onto an integer population", where=where, code="BAD_DELAY",
                              fix="a chip's synapse takes 1 step or more")
         return self._between(source, where, target, form.apply(made, where))
@@ -283,10 +287,20 @@ class NetworkBuilder:
         return node.out_shape(self._out_shape(source, depth + 1))
 
 
+def _numbers(node: Node) -> str:
+    """What a population computes in, see Form."""
+    return "fixed" if isinstance(node, FixedNeuron) else "single" if isinstance(node, SingleNeuron) else "float"
+
+
 def _refuse_mixture(nodes: dict[str, Node]) -> None:
-    """Integer populations and others have no common unit."""
-    cells = {n: x for n, x in nodes.items() if isinstance(x, Neuron)}
-    floats = [n for n, x in cells.items() if not isinstance(x, FixedNeuron)]
-    if floats and len(floats) < len(cells):
-        raise ModelError("a population in floats beside populations in integers", where=floats[0], code="MIXED_NUMBERS",
-                         fix="use the integer neurons of hwsdk.ir.fixed for all of them, or for none")
+    """Floats, integers and single precision have no common unit."""
+    found: dict[str, str] = {}
+    for name, node in nodes.items():
+        if isinstance(node, Neuron):
+            found.setdefault(_numbers(node), name)
+    if len(found) > 1:
+        words = {"float": "floats", "fixed": "integers", "single": "single precision"}
+        first, second = sorted(found, key=list(words).index)[:2]
+        raise ModelError(f"a population in {words[first]} beside populations in {words[second]}", where=found[first],
+                         code="MIXED_NUMBERS", fix="use the integer neurons of hwsdk.ir.fixed for all of them, those "
+                         "of hwsdk.ir.single for all, or neither for any")

@@ -15,6 +15,7 @@ from hwsdk.ir.formats.populations import MAX_DELAY_TICKS
 from hwsdk.ir.grid import off_grid, sign_mode
 from hwsdk.ir.ledger import LedgerEntry
 from hwsdk.ir.nodes import Conv, ConvSynapses, Shape, Synapses, frozen, size
+from hwsdk.ir.single import WEIGHT_LIMIT
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -22,14 +23,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How weights are stored. ``whole``: as integers on the chip's grid, in (weight_exp, weight_bits, sign_mode), see
-    Synapses; sign_mode None: what the weights' signs allow.
+    """How weights are stored. ``numbers``: "float"; "fixed", integers on the grid of Loihi-style chips, in (weight_exp,
+    weight_bits, sign_mode), see Synapses, sign_mode None: what the weights' signs allow; or "single", integers of 16
+    bits, see hwsdk.ir.single.
     """
 
-    whole: bool
+    numbers: str = "float"
     weight_exp: int = 0
     weight_bits: int = 8
     sign_mode: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """True where none of the fields of Loihi's grid was given."""
+        return (self.weight_exp, self.weight_bits, self.sign_mode) == (0, 8, None)
 
     def apply(self, node: Synapses | ConvSynapses, where: str) -> Synapses | ConvSynapses:
         """The projection with its weights in this form.
@@ -37,10 +44,12 @@ class Form:
         Raises:
             ModelError: WEIGHT_GRID.
         """
-        if not self.whole:
-            if (self.weight_exp, self.weight_bits, self.sign_mode) != (0, 8, None):
-                raise ModelError("weight_exp, weight_bits and sign_mode are those of integer weights", where=where,
-                                 code="WEIGHT_GRID", fix="leave them out, or use the integer neurons of hwsdk.ir.fixed")
+        if self.numbers != "fixed" and not self.plain:
+            raise ModelError("weight_exp, weight_bits and sign_mode are those of Loihi's integer weights", where=where,
+                             code="WEIGHT_GRID", fix="leave them out, or use the integer neurons of hwsdk.ir.fixed")
+        if self.numbers == "single":
+            return _single_weights(node, where)
+        if self.numbers == "float":
             return replace(node, weight=frozen(node.weight))
         whole = replace(node, weight_exp=self.weight_exp, weight_bits=self.weight_bits,
                         sign_mode=self.sign_mode or sign_mode(node.weight))
@@ -50,6 +59,22 @@ class Form:
                              fix="give whole numbers on the grid (8-bit weights of both signs are even, -256 to 254), "
                              "scale them with weight_exp, or build the model in floats and let hwsdk quantise it")
         return replace(whole, weight=frozen(node.weight, np.int64))
+
+
+def _single_weights(node: Synapses | ConvSynapses, where: str) -> Synapses | ConvSynapses:
+    """Integers of 16 bits; weight_bits says how many of them are needed."""
+    peak = float(np.abs(node.weight).max(initial=0))
+    if not is_whole(node.weight) or peak > WEIGHT_LIMIT:
+        raise ModelError(f"weights of {np.min(node.weight):g} to {np.max(node.weight):g} onto a single-precision "
+                         "population", where=where, code="WEIGHT_GRID",
+                         fix=f"give whole numbers from -{WEIGHT_LIMIT} to {WEIGHT_LIMIT}, or build the model in floats "
+                         "and let hwsdk quantise it")
+    return replace(node, weight=frozen(node.weight, np.int64), weight_bits=signed_bits(peak))
+
+
+def signed_bits(peak: float) -> int:
+    """Bits of the smallest signed word, 2 or more, that holds integers from -peak to peak."""
+    return max(int(peak).bit_length() + 1, 2)
 
 
 def synapses(pre: Shape, post: Shape, weight: Any, delay_ticks: Any, where: str, rounding: str | None = None,

@@ -18,6 +18,7 @@ from hwsdk.ir.neurons import DiscreteLIF, Neuron
 from hwsdk.ir.nodes import ConvSynapses, Delay, Input, Node, Output, Projection, Shape, Synapses
 from hwsdk.ir.plastic import PlasticSynapses, check_plastic
 from hwsdk.ir.semantics import Semantics
+from hwsdk.ir.single import SingleLIF
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -92,9 +93,15 @@ class Network:
         return bool(self.populations) and all(isinstance(n, kinds) for n in self.nodes.values())
 
     @property
+    def is_single(self) -> bool:
+        """True for a network in the numbers of SpiNNaker 2: single-precision populations joined by integer synapses."""
+        kinds = (Input, Output, SingleLIF, Synapses, ConvSynapses, PlasticSynapses)
+        return bool(self.populations) and all(isinstance(n, kinds) for n in self.nodes.values())
+
+    @property
     def is_discrete(self) -> bool:
-        """True after lowering: DiscreteLIF or integer populations joined by synapses only."""
-        kinds = (Input, Output, DiscreteLIF, FixedNeuron, Synapses, ConvSynapses)
+        """True after lowering: DiscreteLIF, integer or single-precision populations joined by synapses only."""
+        kinds = (Input, Output, DiscreteLIF, FixedNeuron, SingleLIF, Synapses, ConvSynapses, PlasticSynapses)
         return bool(self.populations) and all(isinstance(n, kinds) for n in self.nodes.values())
 
     def sources(self, name: str) -> tuple[Edge, ...]:

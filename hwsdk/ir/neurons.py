@@ -18,6 +18,8 @@ from hwsdk.ir.nodes import FloatArray, Node, Shape
 IntArray = NDArray[np.int64]
 SILENT = {"digest": "when set"}
 """Metadata of optional fields that NIR does not have: while they are None, Network.digest leaves them out."""
+NOTE = {**SILENT, "parameter": False}
+"""The same for a field that says where other numbers come from, and is no parameter of the model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +60,7 @@ class Neuron(Node):
 
     def parameters(self) -> int:
         """All array parameters."""
-        arrays = [getattr(self, f.name) for f in dataclasses.fields(self)]
+        arrays = [getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata.get("parameter", True)]
         return sum(int(a.size) for a in arrays if isinstance(a, np.ndarray))
 
 
@@ -146,7 +148,8 @@ class DiscreteLIF(Neuron):
     then v <- 0 (``reset`` "value") or v - reset_by ("subtract"). A population with ``fires`` False puts out v.
     u_init, v_init: state before the first step of the run. u_start, v_start: state before the model's own first step,
     which a chip reaches ``lag`` steps later. v_offset: the model's v is v + v_offset. refractory: steps after a spike
-    in which v stays as the reset left it, while u goes on; None is 0.
+    in which v stays as the reset left it, while u goes on; None is 0. gain: by which lowering multiplied the weights
+    into each neuron, so that the model's own weight is weight / gain; None is 1.
     """
 
     decay_u: FloatArray
@@ -163,6 +166,7 @@ class DiscreteLIF(Neuron):
     comparison: str = ">"
     fires: bool = True
     refractory: IntArray | None = dataclasses.field(default=None, metadata=SILENT)
+    gain: FloatArray | None = dataclasses.field(default=None, metadata=NOTE)
 
 
 def is_spiking(node: Neuron) -> bool:

@@ -15,6 +15,7 @@ from hwsdk.ir.fixed import FixedNeuron
 from hwsdk.ir.neurons import Neuron, is_spiking
 from hwsdk.ir.nodes import FloatArray, Input, Node, Output, Projection
 from hwsdk.ir.semantics import Semantics
+from hwsdk.ir.single import WEIGHT_LIMIT, SingleNeuron, single
 
 if TYPE_CHECKING:
     from hwsdk.ir.network import Edge
@@ -72,18 +73,7 @@ class PairSTDP(Plasticity):
     w_max: float
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            least = "above 0" if field.name.startswith("tau") else "0 or more"
-            good = isinstance(value, int | float | np.number) and math.isfinite(value) and \
-                (value > 0 if least == "above 0" else value >= 0)
-            if not good:
-                raise ModelError(f"{field.name} of {type(self).__name__} is {value!r}", code="BAD_RULE",
-                                 fix=f"give a finite number, {least}")
-            object.__setattr__(self, field.name, float(value))
-        if self.w_min > self.w_max:
-            raise ModelError(f"w_min {self.w_min:g} is above w_max {self.w_max:g}", code="BAD_RULE",
-                             fix="exchange them")
+        _take_numbers(self)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -91,14 +81,92 @@ class PairSTDP(Plasticity):
         return (self.w_min, self.w_max)
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPairSTDP(Plasticity):
+    """PairSTDP as a SpiNNaker 2 processing element computes it on the integer weights in its memory.
+
+    Traces and changes are float32; every operation is rounded to float32, none are fused. e+ and e- are
+    ``decay_table(tau_plus)`` and ``decay_table(tau_minus)``, 0 beyond their ends. With the D, the windows and the order
+    of PairSTDP:
+
+        trace       x = x e[D] + 1
+        potentiate  w = min(w_max, w + (a_plus x) e+[D])
+        depress     w = max(w_min, w - (a_minus y) e-[D])
+
+    and when all changes of one pre spike are done, the nearest integer of w (halves to the even one) is stored and
+    delivered. Of a post neuron only the last ``history`` spikes are known, those of the step of the pre spike included.
+
+    tau_plus, tau_minus: in steps, at most MAX_TAU. a_plus, a_minus: in the unit of the weights, rounded to float32.
+    w_min, w_max: integers, 0 <= w_min <= w_max <= 32767. history: 1 or more.
+
+    Raises:
+        ModelError: BAD_RULE.
+    """
+
+    tau_plus: float
+    tau_minus: float
+    a_plus: float
+    a_minus: float
+    w_min: float
+    w_max: float
+    history: int = 16
+
+    def __post_init__(self) -> None:
+        _take_numbers(self)
+        if max(self.tau_plus, self.tau_minus) > MAX_TAU:
+            raise ModelError(f"a time constant of {max(self.tau_plus, self.tau_minus):g} steps, tables hold up to "
+                             f"{MAX_TAU}", code="BAD_RULE", fix="use a longer step")
+        if self.w_min % 1 or self.w_max % 1 or self.w_max > WEIGHT_LIMIT:
+            raise ModelError(f"stored weights of {self.w_min:g} to {self.w_max:g}", code="BAD_RULE",
+                             fix=f"give integers up to {WEIGHT_LIMIT}")
+        if self.history < 1 or self.history % 1:
+            raise ModelError(f"history is {self.history:g}", code="BAD_RULE", fix="give 1 or more spikes")
+        object.__setattr__(self, "history", int(self.history))
+        for name in ("a_plus", "a_minus"):
+            object.__setattr__(self, name, float(single(getattr(self, name))))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """(w_min, w_max)."""
+        return (self.w_min, self.w_max)
+
+
+MAX_TAU = 4096
+"""Steps. A table of float32 is 17 tau entries long, so a longer one is larger than a core's memory."""
+
+
+def decay_table(tau: float) -> NDArray[np.float32]:
+    """exp(-D / tau) for D = 0, 1, ... steps, float32 (n,): it ends where the value falls below 2^-24, which is half a
+    unit in the last place of 1. Beyond its end everything is 0.
+    """
+    smallest = 2.0**-24
+    values = [math.exp(-steps / tau) for steps in range(math.ceil(-tau * math.log(smallest)) + 2)]
+    return np.asarray([v for v in values if v >= smallest], np.float32)
+
+
+def _take_numbers(rule: PairSTDP | StoredPairSTDP) -> None:
+    """Every field a finite float: time constants above 0, the others 0 or more, the bounds in order."""
+    for field in fields(rule):
+        value = getattr(rule, field.name)
+        least = "above 0" if field.name.startswith("tau") else "0 or more"
+        good = isinstance(value, int | float | np.number) and math.isfinite(value) and \
+            (value > 0 if least == "above 0" else value >= 0)
+        if not good:
+            raise ModelError(f"{field.name} of {type(rule).__name__} is {value!r}", code="BAD_RULE",
+                             fix=f"give a finite number, {least}")
+        object.__setattr__(rule, field.name, float(value))
+    if rule.w_min > rule.w_max:
+        raise ModelError(f"w_min {rule.w_min:g} is above w_max {rule.w_max:g}", code="BAD_RULE", fix="exchange them")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PlasticSynapses(Projection):
-    """A sparse projection whose weights follow a rule, in floats.
+    """A sparse projection whose weights follow a rule: in floats, or of StoredPairSTDP as integers.
 
     source, target int64 (k,): flat indices into pre_shape and post_shape; weight float64 (k,): with which every sample
-    starts; delay_ticks int64 (k,), 1 or more. Several synapses may join one pair; each learns by itself. The rule sees
-    the spikes of the one population or input that feeds the node, and those of the one population that it feeds (an
-    Output may read it too).
+    starts, whole numbers for StoredPairSTDP; delay_ticks int64 (k,), 1 or more. Several synapses may join one pair;
+    each learns by itself. The rule sees the spikes of the one population or input that feeds the node, and those of the
+    one population that it feeds (an Output may read it too).
     """
 
     source: NDArray[np.int64]
@@ -128,10 +196,22 @@ def check_plastic(nodes: Mapping[str, Node], edges: tuple[Edge, ...], semantics:
         if semantics.spikes != "single":
             raise ModelError("a learning rule in a network whose neurons fire several spikes a step", where=name,
                              code="PLASTIC_SPIKES", fix="use spikes=single")
-        whole = next((n for n, x in nodes.items() if isinstance(x, FixedNeuron)), None)
-        if whole is not None:
-            raise ModelError(f"it learns in floats, {whole} computes in integers", where=name, code="PLASTIC_INTEGER",
-                             fix="use the neurons of hwsdk.ir.neurons")
+        _check_numbers(name, node, nodes)
+
+
+def _check_numbers(name: str, node: PlasticSynapses, nodes: Mapping[str, Node]) -> None:
+    """A rule and all populations compute in the same kind of numbers."""
+    stored = isinstance(node.rule, StoredPairSTDP)
+    others = (n for n, x in nodes.items() if isinstance(x, Neuron) and
+              (not isinstance(x, SingleNeuron) if stored else isinstance(x, FixedNeuron | SingleNeuron)))
+    other = next(others, None)
+    if other is None:
+        return
+    kind = "integers" if isinstance(nodes[other], FixedNeuron) else "floats" if stored else "single precision"
+    raise ModelError(f"it learns in {'stored integers' if stored else 'floats'}, {other} computes in {kind}",
+                     where=name, code="PLASTIC_INTEGER", fix="use the neurons of hwsdk.ir.single" if stored else
+                     "use the neurons of hwsdk.ir.neurons" + (
+                         ", or StoredPairSTDP" if isinstance(nodes[other], SingleNeuron) else ""))
 
 
 def _check_ends(name: str, nodes: Mapping[str, Node], into: list[Edge], out: list[Edge]) -> None:
@@ -165,3 +245,6 @@ def _check_values(name: str, node: PlasticSynapses) -> None:
         raise ModelError(f"initial weights of {node.weight.min():g} to {node.weight.max():g}, the rule keeps them "
                          f"within {low:g} to {high:g}", where=name, code="PLASTIC_WEIGHT",
                          fix="start inside, or widen w_min and w_max")
+    if isinstance(node.rule, StoredPairSTDP) and (node.weight % 1).any():
+        raise ModelError("stored weights that are no whole numbers", where=name, code="PLASTIC_WEIGHT",
+                         fix="give whole numbers, or build the model in floats and let hwsdk quantise it")

@@ -57,12 +57,15 @@ class Trace:
         """All spikes of all spiking populations."""
         return int(sum(e.values().sum() for e in self.spikes.values() if e.value is None or (e.value >= 0).all()))
 
-    def first_difference(self, other: Trace, layers: Sequence[str] | None = None) -> Mismatch | None:
-        """The earliest cell (by step, then layer order) where ``other`` differs from this trace, spikes then states."""
+    def first_difference(self, other: Trace, layers: Sequence[str] | None = None, close: float = 0.0,
+                         ) -> Mismatch | None:
+        """The earliest cell (by step, then layer order) where ``other`` differs from this trace by more than ``close``,
+        spikes then states. What is 0 in one trace alone always differs.
+        """
         names = list(self.spikes) if layers is None else layers
-        found = [d for name in names if (d := _spike_difference(name, self, other))]
+        found = [d for name in names if (d := _spike_difference(name, self, other, close))]
         found += [d for key in self.states if key in other.states and (layers is None or key[0] in layers)
-                  and (d := _state_difference(key, self, other))]
+                  and (d := _state_difference(key, self, other, close))]
         return min(found, key=lambda d: (d.step, d.sample), default=None)
 
     def to_text(self) -> str:
@@ -79,7 +82,7 @@ def _keys(events: Events) -> NDArray[np.int64]:
     return (events.step.astype(np.int64) * events.n_samples + events.sample) * events.n + events.index
 
 
-def _spike_difference(name: str, expected: Trace, got: Trace) -> Mismatch | None:
+def _spike_difference(name: str, expected: Trace, got: Trace, close: float) -> Mismatch | None:
     """First cell where the events of one population differ."""
     a, b = expected.spikes[name], got.spikes[name]
     lag = got.lag.get(name, 0) - expected.lag.get(name, 0)
@@ -93,18 +96,22 @@ def _spike_difference(name: str, expected: Trace, got: Trace) -> Mismatch | None
     cells = np.union1d(ka, kb)
     full_a, full_b = np.zeros(len(cells)), np.zeros(len(cells))
     full_a[np.searchsorted(cells, ka)], full_b[np.searchsorted(cells, kb)] = va, vb
-    at = int(np.flatnonzero(full_a != full_b)[0])
+    apart = np.flatnonzero((np.abs(full_a - full_b) > close) | ((full_a != 0) != (full_b != 0)))
+    if not len(apart):
+        return None
+    at = int(apart[0])
     rest, neuron = divmod(int(cells[at]), a.n)
     step, sample = divmod(rest, a.n_samples)
     return Mismatch("spike", name, sample, step, neuron, float(full_a[at]), float(full_b[at]))
 
 
-def _state_difference(key: tuple[str, str], expected: Trace, got: Trace) -> Mismatch | None:
+def _state_difference(key: tuple[str, str], expected: Trace, got: Trace, close: float) -> Mismatch | None:
     """First cell where one state variable differs."""
     lag = got.lag.get(key[0], 0) - expected.lag.get(key[0], 0)
     a, b = expected.states[key], got.states[key][:, lag:]
     steps = min(a.shape[1], b.shape[1])
-    where = np.argwhere((a[:, :steps] != b[:, :steps]).swapaxes(0, 1))
+    a, b = a[:, :steps], b[:, :steps]
+    where = np.argwhere((np.abs(a - b) > close if close else a != b).swapaxes(0, 1))
     if not len(where):
         return None
     step, sample, neuron = (int(x) for x in where[0])

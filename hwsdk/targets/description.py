@@ -1,10 +1,11 @@
-"""The form of a chip description: limits, prices and timings, each a value with unit and source."""
+"""The form of a chip description, the part that every family of chips has: limits, prices and powers with sources."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,16 +17,14 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover - the same parser under its old name
     import tomli as tomllib
 
-Counted = Literal["neuron_updates", "spikes", "messages", "synaptic_operations", "private_synaptic_operations",
-                  "shared_synaptic_operations", "hops_ew", "hops_ns"]
-"""Events with a price. Synaptic operations are those of private rows and those of shared rows (convolutions)."""
 
+class Strict(BaseModel):
+    """A part of a description: no field but these, each of its very type."""
 
-class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Limit(_Strict):
+class Limit(Strict):
     """A capacity; ``value`` None where none is published."""
 
     value: int | None = None
@@ -33,13 +32,18 @@ class Limit(_Strict):
     source: str
 
 
-class Figure(_Strict):
-    """A price, power or time; ``value`` None where none is published."""
+class Figure(Strict):
+    """A price, power, time or rate; ``value`` None where none is published.
+
+    measured: on silicon. calibrated: a constant of a model, which nobody measured by itself; ``source`` says what it is
+    fitted to, or that it is assumed.
+    """
 
     value: float | None = None
     unit: str
     source: str
     measured: bool = False
+    calibrated: bool = False
     low: float | None = None
     high: float | None = None
     scope: Literal["", "inter-chip"] = ""
@@ -52,10 +56,10 @@ class Figure(_Strict):
 
 
 class Price(Figure):
-    """Energy of one event of the kind ``per``."""
+    """Energy of one event of the kind ``per``, a name of the simulator's counts."""
 
     name: str
-    per: Counted
+    per: str
 
 
 class Power(Figure):
@@ -70,16 +74,6 @@ class Power(Figure):
     boundary: Literal["included", "cores in use", "omitted"] = "included"
 
 
-class Barrier(Figure):
-    """Time that all cores take to agree that a step is over, by the size of what takes part.
-
-    tiles: routers of one chip; chips: with more than one, all their tiles take part.
-    """
-
-    tiles: int = 1
-    chips: int = 1
-
-
 class Host(Figure):
     """What the processors beside the neuro-cores add. Counted only if the estimate's boundary is "host".
 
@@ -91,63 +85,7 @@ class Host(Figure):
     per: Literal["inference", "step", "input value", "whole", "active"]
 
 
-class Capabilities(_Strict):
-    """What the neurons and synapses can do.
-
-    models: neuron models, keys of hwsdk.programs.loihi.MODELS. max_refractory: steps, None for no limit.
-    periodic_reset: u and v can return to 0 at an interval. max_delay: what the delay field holds.
-    """
-
-    models: list[str]
-    resets: list[Literal["value", "subtract"]]
-    max_refractory: int | None = None
-    periodic_reset: bool
-    graded_input: bool
-    weight_bits: int
-    max_delay: int
-    groups: str
-
-
-class Mesh(_Strict):
-    """Routers of one chip; chips stand side by side in x."""
-
-    width: Limit
-    height: Limit
-    cores_per_router: Limit
-    max_chips: Limit
-
-
-class Memory(_Strict):
-    """How synapses are stored."""
-
-    model: Literal["loihi1", "loihi2"]
-    index_bits: Limit
-    group_overhead_bits: Limit
-
-
-class Timing(_Strict):
-    """Constants of the step-time model; see hwsdk.backends.loihi_cost.
-
-    model: "max": the longest single term is the step (arXiv 2601.10035); "phases": the longer of a core's neuron phase
-    and its synapse phase, then the barrier.
-    """
-
-    model: Literal["max", "phases"]
-    synaptic_operation: Figure
-    shared_synaptic_operation: Figure
-    neuron_update: Figure
-    two_pass_update: Figure
-    spike: Figure
-    message_out: Figure
-    message_in: Figure
-    message: Figure
-
-    def figures(self) -> dict[str, Figure]:
-        """All times by name."""
-        return {n: f for n in type(self).model_fields if isinstance(f := getattr(self, n), Figure)}
-
-
-class Boundary(_Strict):
+class Boundary(Strict):
     """What energy and latency contain, and with the boundary "host" what comes in and what is then left out."""
 
     included: list[str]
@@ -156,7 +94,7 @@ class Boundary(_Strict):
     omitted_with_host: list[str] = []
 
 
-class Proxy(_Strict):
+class Proxy(Strict):
     """A documented stand-in for unpublished prices; used only when asked for."""
 
     name: str
@@ -164,20 +102,16 @@ class Proxy(_Strict):
     text: str
 
 
-class Target(_Strict):
-    """A chip."""
+class Target(Strict):
+    """A chip: what every family describes. family: a key of hwsdk.targets.FORMS, which says what else there is."""
 
+    family: str
     name: str
     version: str
     title: str
-    capabilities: Capabilities
-    mesh: Mesh
     limits: dict[str, Limit]
-    memory: Memory
-    energy: list[Price]
+    energy: Sequence[Price]
     power: list[Power]
-    timing: Timing
-    barriers: list[Barrier]
     host: list[Host] = []
     boundary: Boundary
     proxy: Proxy | None = None
@@ -201,38 +135,88 @@ class Target(_Strict):
         """SHA-256 of the description, as hex."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
-    def times(self) -> dict[str, Figure]:
-        """All constants of the step-time model by name, the barriers included."""
-        found = self.timing.figures()
-        for b in self.barriers:
-            found[f"barrier, {b.tiles} tile(s)" if b.chips == 1 else f"barrier, {b.chips} chips"] = b
-        return found
+    def prices(self) -> tuple[Price, ...]:
+        """Energy of every counted event, those that follow from other published figures too."""
+        return tuple(self.energy)
+
+    def powers(self) -> tuple[Power, ...]:
+        """All powers, those that follow from other published figures too."""
+        return tuple(self.power)
+
+    def times(self) -> Mapping[str, Figure]:
+        """The constants of the model of a step's time, by name."""
+        return {}
+
+    def figures(self) -> Mapping[str, Figure]:
+        """Other published figures by name, from which prices, powers and times follow."""
+        return {}
+
+    def size_text(self) -> str:
+        """How large a chip is, in a few words."""
+        return ""
+
+    def about(self) -> str:
+        """What neurons and synapses can be, in one line."""
+        return ""
+
+    def limits_title(self) -> str:
+        """Of what the limits are."""
+        return "limits"
 
     def to_text(self) -> str:
         """Limits, prices, powers and timings with their sources, one a line."""
         lines = [f"target {self.name} version {self.version}: {self.title}"]
         lines += [f"limit {n} = {_number(f.value)} {f.unit} [{f.source}]" for n, f in self.limits.items()]
-        lines += [f"energy {p.name} per {p.per} = {_number(p.value)} {p.unit} [{p.source}]" for p in self.energy]
-        lines += [f"power {p.name} per {p.per} = {_number(p.value)} {p.unit} [{p.source}]" for p in self.power]
-        lines += [f"time {n} = {_number(f.value)} {f.unit} [{f.source}]" for n, f in self.times().items()]
-        lines += [f"host {h.name} per {h.per} = {_number(h.value)} {h.unit} [{h.source}]" for h in self.host]
-        return "\n".join(lines) + "\n"
+        lines += [_line("energy", f"{p.name} per {p.per}", p) for p in self.prices()]
+        lines += [_line("power", f"{p.name} per {p.per}", p) for p in self.powers()]
+        lines += [_line("figure", n, f) for n, f in self.figures().items()]
+        lines += [_line("time", n, f) for n, f in self.times().items()]
+        lines += [_line("host", f"{h.name} per {h.per}", h) for h in self.host]
+        return "\n".join([*lines, *self._more_text()]) + "\n"
+
+    def _more_text(self) -> Iterator[str]:
+        """Lines that only this family has."""
+        return iter(())
+
+
+def _line(kind: str, name: str, figure: Figure) -> str:
+    """A figure with its source; a calibrated one says so."""
+    how = "calibrated; " if figure.calibrated else ""
+    return f"{kind} {name} = {_number(figure.value)} {figure.unit} [{how}{figure.source}]"
 
 
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:g}"
 
 
-def parse_target(text: str, where: str) -> Target:
-    """A Target from TOML.
+def fields_of(part: BaseModel) -> dict[str, Figure]:
+    """The figures of a section by the names of its fields."""
+    return {n: f for n in type(part).model_fields if isinstance(f := getattr(part, n), Figure)}
+
+
+def read_toml(text: str, where: str) -> dict[str, Any]:
+    """The tables of a TOML text.
 
     Raises:
-        TargetError: not TOML, or fields missing, unknown or of the wrong type; every one is named.
+        TargetError: it is not TOML.
     """
     try:
-        return Target.model_validate(tomllib.loads(text))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise TargetError(f"not TOML: {error}", where=where, fix="mend the file") from None
+
+
+Form = TypeVar("Form", bound=Target)
+
+
+def fill(form: type[Form], data: Mapping[str, Any], where: str) -> Form:
+    """A description of one family from its tables.
+
+    Raises:
+        TargetError: fields missing, unknown or of the wrong type; every one is named.
+    """
+    try:
+        return form.model_validate(data)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:8])
         raise TargetError(problems, where=where, fix="compare with the descriptions that come with hwsdk") from None

@@ -10,13 +10,15 @@ from random_networks import random_network, random_stimulus
 
 import hwsdk
 from hwsdk.backends import loihi_cost
-from hwsdk.cost import Amount, Item, Run, Term, price_counts, report, si, total
+from hwsdk.backends.loihi_cost import Term, latency
+from hwsdk.cost import Amount, Item, Run, price_counts, report, si, total
 from hwsdk.errors import DataError, TargetError
 from hwsdk.ir.semantics import Semantics
 from hwsdk.ir.trace import Trace
 from hwsdk.quantity import Quantity
 from hwsdk.targets import load_target
-from hwsdk.targets.description import Barrier, Figure
+from hwsdk.targets.description import Figure
+from hwsdk.targets.loihi import Barrier
 
 
 def test_an_unknown_price_makes_a_lower_bound():
@@ -104,9 +106,7 @@ def priced(model: str):
     figure = Figure(value=1.0, low=0.5, high=2.0, unit="s", source="here")
     terms = [Term(f"t{k}", np.array([[seconds, 2 * seconds]]), figure, phase)
              for k, (seconds, phase) in enumerate(TWO_STEPS)]
-    target = load_target("loihi1")
-    target = target.model_copy(update={"timing": target.timing.model_copy(update={"model": model})})
-    return report(target, Run(1, 2, {}, terms, 1, 1, 0))
+    return report(load_target("loihi1"), Run(1, 2, {}, latency(terms, model), 1, 1, 0))
 
 
 def test_phases_run_side_by_side_and_the_barrier_comes_after():
@@ -129,7 +129,7 @@ def test_the_range_reaches_from_the_longest_term_to_their_sum(model):
 def test_a_term_without_a_figure_makes_latency_a_lower_bound():
     terms = [Term("known", np.ones((1, 1)), Figure(value=1.0, unit="s", source="here"), "a"),
              Term("not known", np.ones((1, 1)), Figure(unit="s", source="not published"), "b")]
-    found = report(load_target("loihi2"), Run(1, 1, {}, terms, 1, 1, 0))
+    found = report(load_target("loihi2"), Run(1, 1, {}, latency(terms, "max"), 1, 1, 0))
     assert found.latency.missing == ("not known",)
 
 

@@ -13,7 +13,9 @@ from hwsdk.ir.fixed import FixedGraded, FixedLIF
 from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import IF
 from hwsdk.ir.nodes import ConvSynapses, Synapses
+from hwsdk.ir.plastic import StoredPairSTDP
 from hwsdk.ir.semantics import Semantics
+from hwsdk.ir.single import SingleLIF
 from hwsdk.mappers.relay import Relay
 from hwsdk.simulators import reference
 
@@ -120,3 +122,31 @@ def test_what_rounding_did_to_delays_is_among_the_losses() -> None:
     assert program.losses.endswith(
         f"delays\n  {'in->p':20} 2 of 4 synapses moved to whole steps, by 0.5 steps at most and 0.175 on average\n"
         f"relays\n  {'in':20} 1 relay neurons in 1 stage(s) carry delays of up to 71 steps; one synapse takes 64\n")
+
+
+def single(ticks: object, weight: object = 30, **more: object) -> Network:
+    """in -> p one to one onto single-precision neurons that fire at once."""
+    cell = neuron(SingleLIF, 2, decay_u=0.0, decay_v=0.0, v_threshold=29.0)
+    builder = NetworkBuilder().input("in", 2).population("p", cell)
+    return builder.connect("in", "p", weight=weight, delay_ticks=ticks, **more).output("out", "p").build(Semantics())
+
+
+def test_single_precision_relays_pass_spikes_of_every_step_and_delays_of_0_stay() -> None:
+    network = single(np.array([[0, 9], [16, 40]]), np.array([[30, 30], [30, 30]]))
+    relayed, text = Relay(7)(network)
+    assert relayed.is_single
+    assert [(n, p.shape) for n, p in relayed.populations.items() if n != "p"] == [
+        (f"in.relay{k}", (2,) if k < 3 else (1,)) for k in range(1, 6)]
+    assert "7 relay neurons in 5 stage(s)" in text
+    assert {d for x in relayed.of(Synapses).values() for d in x.delay_ticks.tolist()} == {0, 2, 5, 7}  # type: ignore[attr-defined]
+    x = (np.random.default_rng(0).random((60, 2)) < 0.5).astype(float)
+    x[20:40] = 1
+    np.testing.assert_array_equal(raster(relayed, x), raster(network, x))
+
+
+def test_what_learns_cannot_be_relayed() -> None:
+    network = single(9, np.full((2, 2), 5.0), plasticity=StoredPairSTDP(3, 3, 5, 5, 0, 30), name="w")
+    with pytest.raises(UnsupportedError) as caught:
+        Relay(8)(network)
+    assert (caught.value.code, caught.value.where) == ("DELAY_RANGE", "w")
+    assert Relay(9)(network) == (network, "")

@@ -1,0 +1,243 @@
+"""The SpiNNaker 2 backend: lower, quantise to integer weights and float32 states, map, simulate, price."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from hwsdk.backends import spinnaker_cost
+from hwsdk.backends import spinnaker_fit as fit
+from hwsdk.backends.activity import busiest_of
+from hwsdk.backends.base import CompileOptions, Program, Progress
+from hwsdk.backends.verify import drift_text
+from hwsdk.cost import CostReport
+from hwsdk.errors import FitError, HwsdkError, InternalError, UnsupportedError, Violation
+from hwsdk.ir.data import Stimulus
+from hwsdk.ir.mapping import Usage
+from hwsdk.ir.network import Network
+from hwsdk.ir.nodes import Synapses, frozen
+from hwsdk.ir.recurrent import EGRU
+from hwsdk.ir.single import single
+from hwsdk.ir.trace import Trace
+from hwsdk.mappers import spinnaker as mapper
+from hwsdk.mappers.objective import EFFORTS
+from hwsdk.mappers.phases import TIMINGS, Phases, phases_of, timed
+from hwsdk.mappers.quantize_single import QuantizeSingle
+from hwsdk.mappers.relay import Relay
+from hwsdk.programs.spinnaker import LEVELS, SpinnakerProgram
+from hwsdk.simulators import reference
+from hwsdk.simulators import spinnaker as simulator
+from hwsdk.targets import load_target
+from hwsdk.targets.spinnaker import SpinnakerTarget
+
+STEP_S = 1e-3
+"""The usual step of this chip; --step-time sets another."""
+SYNC = ("auto", "timer", "barrier")
+
+
+@dataclass(frozen=True, slots=True)
+class SpinnakerOptions:
+    """What can be chosen for this target alone.
+
+    timing: "pipelined" (populations run behind the model), "phased" (a step has phases), or "auto". sync: "timer", a
+    step every step_time seconds, or "barrier", as fast as the PEs can; "auto" is the timer, for EGRU networks the
+    barrier. level: performance level of the PEs; "auto" chooses in each tick by the load. record: whose spikes the PEs
+    keep: "outputs", "all" or "none". history: post spikes that a learning rule remembers for each neuron.
+    """
+
+    timing: str = "auto"
+    sync: str = "auto"
+    level: str = "auto"
+    record: str = "outputs"
+    history: int = 256
+
+    @classmethod
+    def of(cls, options: CompileOptions) -> SpinnakerOptions:
+        """From the options of a compilation.
+
+        Raises:
+            UnsupportedError: UNKNOWN_OPTION or BAD_OPTION.
+        """
+        given = dict(options.target_options)
+        known = {f.name for f in fields(cls)}
+        if unknown := sorted(set(given) - known):
+            raise UnsupportedError(f"spinnaker2 has no option {', '.join(unknown)}", code="UNKNOWN_OPTION",
+                                   fix=f"use {', '.join(sorted(known))}")
+        history = _whole(given.pop("history", cls().history))
+        found = cls(**given, history=history)
+        for name, choices in (("timing", TIMINGS), ("sync", SYNC), ("level", LEVELS), ("record", mapper.RECORDS)):
+            if getattr(found, name) not in choices:
+                raise UnsupportedError(f"{name} is {getattr(found, name)!r}", code="BAD_OPTION",
+                                       fix=f"use one of {', '.join(choices)}")
+        return found
+
+
+def _whole(value: Any) -> int:
+    """A number of post spikes."""
+    text = str(value)
+    if not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise UnsupportedError(f"history is {value!r}", code="BAD_OPTION", fix="give 1 to 10000 post spikes")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A model on its way: lowered in floats, in the chip's own numbers, its phases, what that cost as text."""
+
+    lowered: Network
+    whole: Network
+    phases: Phases
+    losses: str
+
+
+class SpinnakerBackend:
+    """Lower, quantise, map, simulate and price for SpiNNaker 2 chips."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.target: SpinnakerTarget = load_target(name, SpinnakerTarget)
+
+    def discrete(self, network: Network, options: CompileOptions) -> tuple[Network, Network, str]:
+        """(lowered, in integer weights and float32 states, losses); a network in these numbers is taken as it is."""
+        found = self._prepared(network, options)
+        return found.lowered, found.whole, found.losses
+
+    def closeness(self, network: Network) -> float:
+        """How far values of the chip's simulator may be from the reference: 0, but for sums of floats (EGRU), whose
+        order is that in which packets arrive.
+        """
+        return EGRU_CLOSENESS if any(isinstance(p, EGRU) for p in network.populations.values()) else 0.0
+
+    def _prepared(self, network: Network, options: CompileOptions) -> Prepared:
+        """Everything before the mapper."""
+        own = SpinnakerOptions.of(options)
+        if network.is_integer:
+            raise UnsupportedError("an integer network of Loihi's neurons; the PEs compute in integer weights and "
+                                   "float32 states", code="NEURON_MODEL",
+                                   fix="build it with hwsdk.ir.single, or from the float model")
+        if any(isinstance(p, EGRU) for p in network.populations.values()):
+            return _recurrent(network)
+        if network.is_single:
+            text = "already in the chip's numbers, nothing to quantise\n"
+            return self._relayed(network, network, phases_of(network), text, None)
+        lowered, phases = timed(network, own.timing)
+        whole, losses = QuantizeSingle(bits=options.bits, per_neuron=options.per_channel, history=own.history)(lowered)
+        return self._relayed(lowered, whole, phases, losses.to_text(), options.data)
+
+    def _relayed(self, lowered: Network, whole: Network, phases: Phases, losses: str, data: Stimulus | None,
+                 ) -> Prepared:
+        """With relays where a delay is too long for a word."""
+        longest = self.target.need("delay_slots") - (phases.count > 1)
+        board = self.target.need("atoms_wide") * self.target.need("application_pes") * self.target.need("chips")
+        relayed, text = Relay(longest, False, board)(whole)
+        phases = phases if relayed is whole else phases_of(relayed)
+        losses += text
+        if data is not None:
+            losses += drift_text(lowered, reference.run(lowered, data), reference.run(relayed, data))
+        return Prepared(lowered, relayed, phases, losses)
+
+    def compile(self, network: Network, options: CompileOptions, say: Callable[[str], None]) -> SpinnakerProgram:
+        """A program that fits.
+
+        Raises:
+            FitError: with every broken limit and the changes that were tried and make it fit.
+            UnsupportedError: a part that the chip cannot do exactly, or an option that it does not have.
+        """
+        self._require(options)
+        fit.refuse_too_large(network, self.target, options)
+        say("lower and quantise")
+        found = self._prepared(network, options)
+        try:
+            program = self._map(found, options, network.digest(), say)
+        except FitError as error:
+            raise self._unfit(error, network, options) from None
+        broken = self.legality(program)
+        if broken:
+            raise InternalError(f"the mapper made an illegal program: {'; '.join(map(str, broken))}")
+        return program
+
+    def _require(self, options: CompileOptions) -> None:
+        """Options that this target does not have."""
+        SpinnakerOptions.of(options)
+        if options.packing not in mapper.PACKINGS:
+            raise UnsupportedError(f"packing {options.packing!r}", code="BAD_PACKING",
+                                   fix=f"use one of {', '.join(mapper.PACKINGS)}")
+        if options.effort not in EFFORTS:
+            raise UnsupportedError(f"effort {options.effort!r}", code="BAD_EFFORT",
+                                   fix=f"use one of {', '.join(EFFORTS)}")
+        if not 1 <= options.chips <= self.target.need("chips"):
+            raise UnsupportedError(f"{options.chips} chips; {self.name} boards have 1 to {self.target.need('chips')}",
+                                   code="BAD_CHIPS", fix="choose in that range")
+
+    def _map(self, found: Prepared, options: CompileOptions, digest: str, say: Callable[[str], None],
+             ) -> SpinnakerProgram:
+        """Partition, place, route and emit."""
+        own = SpinnakerOptions.of(options)
+        recurrent = any(isinstance(p, EGRU) for p in found.whole.populations.values())
+        sync = own.sync if own.sync != "auto" else "barrier" if recurrent else "timer"
+        activity = options.activity
+        if activity is None and options.data is not None:
+            say("measure activity")
+            activity = busiest_of(reference.run(found.whole, options.data), options.data)
+            activity = {n: a for n, a in activity.items() if n in (*found.whole.inputs, *found.whole.populations)}
+        tick = (options.step_time or STEP_S) / found.phases.count
+        chosen = mapper.MapOptions(options.chips, options.packing, options.seed, options.effort, options.time_budget,
+                                   sync, tick, own.level, activity, own.record)
+        return mapper.map_network(found.whole, self.target, found.phases, chosen, model_digest=digest,
+                                  losses=found.losses, progress=say)
+
+    def _unfit(self, error: FitError, network: Network, options: CompileOptions) -> FitError:
+        """The mapper's refusal with the changes that were tried and make it fit."""
+        def fits(changed: CompileOptions) -> bool:
+            """Try it."""
+            try:
+                return not self.legality(self._map(self._prepared(network, replace(changed, data=None)), changed, "",
+                                                   lambda _: None))
+            except HwsdkError:
+                return False
+
+        found, hint = fit.proposals(error, network, self.target, options, fits)
+        return FitError(error.what.splitlines()[0], violations=error.violations, where=error.where, proposals=found,
+                        hint=hint)
+
+    def load(self, path: Path) -> SpinnakerProgram:
+        """Read a .hwx file; see SpinnakerProgram.load."""
+        return SpinnakerProgram.load(path)
+
+    def simulate(self, program: Program, stimulus: Stimulus, *, probes: Iterable[tuple[str, str]] | str = (),
+                 strict: bool = False, progress: Progress | None = None, threads: int = 1) -> Trace:
+        """Run a program; see hwsdk.simulators.spinnaker.run."""
+        return simulator.run(_own(program), stimulus, probes=probes, strict=strict, progress=progress, threads=threads)
+
+    def estimate(self, program: Program, trace: Trace, proxy: str | None = None, boundary: str = "chip") -> CostReport:
+        """Energy and latency of a simulated run; see hwsdk.backends.spinnaker_cost.estimate."""
+        return spinnaker_cost.estimate(_own(program), trace, self.target, boundary=boundary, proxy=proxy)
+
+    def summary(self, program: Program) -> dict[str, Usage]:
+        """PEs, memory, ticks and router entries."""
+        return mapper.summary(_own(program), self.target)
+
+    def legality(self, program: Program) -> tuple[Violation, ...]:
+        """Every limit that the program breaks."""
+        return mapper.legality(_own(program), self.target)
+
+
+EGRU_CLOSENESS = 1e-3
+"""Sums of float32 in another order differ in their last bits, which the recurrence can make larger."""
+
+
+def _recurrent(network: Network) -> Prepared:
+    """An EGRU network in float32."""
+    nodes = {n: replace(x, weight=frozen(single(x.weight))) if isinstance(x, Synapses) else x
+             for n, x in network.nodes.items()}
+    whole = network.replace(nodes=nodes, semantics=network.semantics.with_(precision="float32"))
+    return Prepared(network, whole, phases_of(whole), "weights and states are float32, nothing to quantise\n")
+
+
+def _own(program: Program) -> SpinnakerProgram:
+    """A program of this kind."""
+    if not isinstance(program, SpinnakerProgram):
+        raise InternalError(f"a {type(program).__name__} reached the SpiNNaker backend")
+    return program

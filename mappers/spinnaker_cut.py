@@ -1,0 +1,227 @@
+"""Partition for SpiNNaker 2: every population in the largest slices that fit a PE's memory and its tick.
+
+Nobody sets neurons per PE by hand. Where nothing is known of a network's activity, slices are made for the largest
+share of all neurons spiking in one tick that the PEs at hand allow, which is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsdk.errors import FitError, Violation
+from hwsdk.mappers.spinnaker_kernels import BYTES, FITS, stable_order, sweep
+from hwsdk.mappers.spinnaker_load import Activity, Limits, Own, event_cycles, hearing
+from hwsdk.mappers.spinnaker_tiles import input_tiles, tile_cut
+from hwsdk.mappers.spinnaker_wires import WIDEST, Cut, Wire, Wiring, n_of, ranges
+
+IntArray = NDArray[np.int64]
+Cuts = dict[str, Cut]
+ROUNDS = 4
+"""Slices of a population are counted by the slices of those that it hears, which may be cut later."""
+SHARES = 8
+"""Halvings of the interval in which the largest share of active neurons is looked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partition:
+    """cuts: of every sender, inputs first; wiring: with the words that were chosen; share: see Activity."""
+
+    wiring: Wiring
+    cuts: Mapping[str, Cut]
+    share: float
+
+    @property
+    def slices(self) -> int:
+        """Slices in all."""
+        return sum(len(c.index) for c in self.cuts.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Synapses:
+    """The explicit synapses of a population by ascending target, of all its wires."""
+
+    ptr: IntArray
+    order: NDArray[np.int32]
+    wire: NDArray[np.int16]
+    source: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cutter:
+    """What cutting needs and does not change with the activity. parts: population -> slices at the least."""
+
+    wiring: Wiring
+    limits: Limits
+    parts: Mapping[str, int]
+    synapses: Mapping[str, _Synapses]
+
+    @classmethod
+    def of(cls, wiring: Wiring, limits: Limits, parts: Mapping[str, int] | None = None) -> Cutter:
+        """Sort the synapses once."""
+        flat = {n: _by_target(wiring.into(n), p.n) for n, p in wiring.network.populations.items()
+                if n not in wiring.grids}
+        return cls(wiring, limits, parts or {}, flat)
+
+    def partition(self, activity: Activity) -> Partition:
+        """All populations in the largest slices that fit.
+
+        Raises:
+            FitError: one neuron alone does not fit a PE, naming the population, the need and the limit.
+        """
+        network, wiring = self.wiring.network, self.wiring
+        cuts: Cuts = {n: self._input(n, activity) for n in network.inputs}
+        cuts |= {n: self._provisional(n) for n in network.populations}
+        for _ in range(ROUNDS):
+            before = {n: len(c.index) for n, c in cuts.items()}
+            for name in network.populations:
+                wiring, cuts[name] = self._best(wiring, name, cuts, activity)
+            if all(len(c.index) <= before[n] for n, c in cuts.items()):
+                break
+        return Partition(wiring, cuts, activity.share)
+
+    def _input(self, name: str, activity: Activity) -> Cut:
+        """An input on spike sources."""
+        n, c = n_of(self.wiring.network, name), self.limits.cycles
+        most = min(n, WIDEST)
+        busiest = float(activity.of(name).max(initial=0.0)) * c["spike_out"]
+        if busiest and self.limits.tick_cycles < np.inf:
+            most = int(max(1, min(most, (self.limits.tick_cycles - c["tick"]) // busiest)))
+        if name in self.wiring.grids:
+            grid = self.wiring.grids[name]
+            tiles = input_tiles(grid, most)
+            return Cut(tuple(t.index(grid) for t in tiles), tuple(tiles))
+        return ranges(_even(n, -(-n // most)))
+
+    def _provisional(self, name: str) -> Cut:
+        """Before a population is cut: for the rows that its targets count."""
+        n = self.wiring.network.populations[name].n
+        k = max(self.parts.get(name, 1), -(-n // min(self.limits.neurons, self.wiring.widest(name))))
+        if name in self.wiring.grids:
+            grid = self.wiring.grids[name]
+            tiles = input_tiles(grid, max(1, n // k))
+            return Cut(tuple(t.index(grid) for t in tiles), tuple(tiles))
+        return ranges(_even(n, k))
+
+    def _best(self, wiring: Wiring, name: str, cuts: Cuts, activity: Activity) -> tuple[Wiring, Cut]:
+        """Narrow words, or wide ones if these make fewer slices because more neurons can be addressed."""
+        found = self._cut(wiring, name, cuts, activity)
+        if wiring.widest(name) < min(WIDEST, self.limits.neurons) and \
+                max(len(i) for i in found.index) == wiring.widest(name) and len(found.index) > 1:
+            wide = wiring.with_wide(name)
+            try:
+                other = self._cut(wide, name, cuts, activity)
+            except FitError:
+                return wiring, found
+            if len(other.index) < len(found.index):
+                return wide, other
+        return wiring, found
+
+    def _cut(self, wiring: Wiring, name: str, cuts: Cuts, activity: Activity) -> Cut:
+        """One population."""
+        if name in wiring.grids:
+            return tile_cut(wiring, name, cuts, self.limits, activity, self.parts.get(name, 1))
+        return self._flat(wiring, name, cuts, activity)
+
+    def _flat(self, wiring: Wiring, name: str, cuts: Cuts, activity: Activity) -> Cut:
+        """Consecutive neurons: the fewest runs, of even size where that fits too."""
+        wires, s = wiring.into(name), self.synapses[name]
+        own = Own.of(wiring.network, name, wires, self.limits, activity)
+        group, expected, size = self._columns(wires, s, cuts, activity)
+        heard = [hearing(w, cuts[w.source], activity, self.limits) for w in wires]
+        group_bytes, group_cycles = (np.concatenate([h[i] for h in heard] or [np.zeros(0)]) for i in range(2))
+        n, bounds = len(s.ptr) - 1, np.zeros(len(s.ptr) + 1, np.int64)
+        phase = np.repeat([self.limits.phase(w.source) for w in wires], [len(h[0]) for h in heard]).astype(np.int64)
+        limits = np.array([self.limits.data_bytes, self.limits.tick_cycles])
+        most = min(self.limits.neurons, wiring.widest(name), -(-n // self.parts.get(name, 1)))
+
+        def run(largest: int) -> tuple[int, int, int]:
+            return sweep(s.ptr, group, expected, size, group_bytes, group_cycles, phase,
+                         (own.base_bytes, own.base_cycles, own.neuron_bytes, own.neuron_cycles), limits, largest,
+                         bounds)
+
+        k, end, at = run(most)
+        if end != FITS:
+            raise self._too_large(name, end == BYTES, s, at, own, size, expected, group_bytes, group_cycles)
+        fewest = bounds[: k + 1].copy()
+        even = run(-(-n // k))
+        return ranges(bounds[: k + 1] if even[:2] == (k, FITS) else fewest)
+
+    def _columns(self, wires: list[Wire], s: _Synapses, cuts: Cuts, activity: Activity,
+                 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint8]]:
+        """(slice of senders, expected cycles, bytes) of each synapse by ascending target."""
+        group, expected = np.empty(len(s.order), np.int32), np.empty(len(s.order), np.float32)
+        size = np.empty(len(s.order), np.uint8)
+        first = 0
+        for k, w in enumerate(wires):
+            own = s.wire == k if len(wires) > 1 else slice(None)
+            source = s.source[own]
+            group[own] = cuts[w.source].slice_of[source] + first
+            expected[own] = (activity.of(w.source) * event_cycles(w, self.limits)).astype(np.float32)[source]
+            size[own] = w.word_bytes
+            first += len(cuts[w.source].index)
+        return group, expected, size
+
+    def _too_large(self, name: str, bytes_break: bool, s: _Synapses, at: int, own: Own, size: NDArray[np.uint8],
+                   expected: NDArray[np.float32], group_bytes: NDArray[np.float64],
+                   group_cycles: NDArray[np.float64]) -> FitError:
+        """One neuron alone."""
+        lo, hi = s.ptr[at], s.ptr[at + 1]
+        where = f"{name}[{at}], one neuron with {hi - lo:,} synapses"
+        need = own.base_bytes + own.neuron_bytes + float(size[lo:hi].sum()) + group_bytes.sum() if bytes_break else \
+            own.base_cycles + own.neuron_cycles + float(expected[lo:hi].sum()) + group_cycles.sum()
+        rule, limit = ("pe_bytes", self.limits.data_bytes) if bytes_break else ("tick_cycles", self.limits.tick_cycles)
+        return FitError(f"{name} does not fit a PE in any part", where=name, violations=(
+            Violation(rule, where, need, limit, "bytes" if bytes_break else "cycles"),))
+
+
+def _by_target(wires: list[Wire], n: int) -> _Synapses:
+    """Sort the synapses of some wires by their targets."""
+    target = np.concatenate([_targets(w, n) for w in wires] or [np.zeros(0, np.int64)])
+    ptr, order = np.zeros(n + 1, np.int64), np.empty(len(target), np.int32)
+    stable_order(target, ptr, order)
+    source = np.concatenate([w.node.source for w in wires] or [np.zeros(0, np.int64)])[order]  # type: ignore[union-attr]
+    wire = np.repeat(np.arange(len(wires), dtype=np.int16), [len(w.node.source) for w in wires])  # type: ignore
+    return _Synapses(ptr, order, wire[order] if len(wires) > 1 else wire[:0], source)
+
+
+def _targets(wire: Wire, n: int) -> IntArray:
+    """Neuron that each synapse of a wire ends in, whatever its port."""
+    target = wire.node.target % n if wire.kind == "csr" else wire.node.target  # type: ignore[union-attr]
+    return np.asarray(target, np.int64)
+
+
+def _even(n: int, parts: int) -> IntArray:
+    """Bounds of even ranges."""
+    return np.arange(parts + 1) * n // parts
+
+
+def widest_share(cutter: Cutter, activity: Activity, fits: Callable[[Partition], bool]) -> Partition | None:
+    """The partition for the largest share of active neurons that fits, or None if not even the smallest does."""
+    try:
+        whole = cutter.partition(activity.times(1.0))
+        if fits(whole):
+            return whole
+    except FitError:
+        pass
+    best, low, high = None, 0.0, 1.0
+    for k in range(SHARES):
+        share = 0.5 ** (2 * k + 2) if best is None else (low + high) / 2
+        try:
+            tried = cutter.partition(activity.times(share))
+        except FitError:
+            high = share
+            continue
+        if fits(tried):
+            best, low = tried, share
+        else:
+            high = share
+    return best
+
+
+def with_parts(cutter: Cutter, parts: Mapping[str, int]) -> Cutter:
+    """At least so many slices of each population."""
+    return replace(cutter, parts=parts)

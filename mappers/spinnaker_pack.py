@@ -1,0 +1,181 @@
+"""Slices onto PEs, and what they will take there: bytes, cycles, packets, the load that asks for a faster clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil, gcd
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsdk.ir.network import Network
+from hwsdk.ir.nodes import ConvSynapses
+from hwsdk.mappers.spinnaker_emit import Heard, Layout, SliceId
+from hwsdk.mappers.spinnaker_load import Activity, Limits, Own, event_cycles, hearing, model_of
+from hwsdk.mappers.spinnaker_tiles import conv_events
+from hwsdk.mappers.spinnaker_wires import WIDEST, Cut, Wiring
+
+Floats = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Pes = tuple[tuple[SliceId, ...], ...]
+
+
+def alone(cuts: Mapping[str, Cut]) -> Pes:
+    """Every slice on a PE of its own."""
+    return tuple(((name, k),) for name, cut in cuts.items() for k in range(len(cut.index)))
+
+
+def side_by_side(network: Network, cuts: Mapping[str, Cut]) -> Pes:
+    """The k-th slices of all populations of one model on one PE; inputs on PEs of their own."""
+    own = alone({n: c for n, c in cuts.items() if n in network.inputs})
+    columns: dict[tuple[str, int], list[SliceId]] = {}
+    for name, cell in network.populations.items():
+        for k in range(len(cuts[name].index)):
+            columns.setdefault((model_of(cell), k), []).append((name, k))
+    return (*own, *(tuple(c) for c in columns.values()))
+
+
+def merged(wiring: Wiring, cuts: Mapping[str, Cut], limits: Limits, activity: Activity) -> Pes:
+    """Slices together on the fewest PEs, first fit in the order of the senders; populations that learn stay apart."""
+    bins: list[tuple[list[SliceId], _Need]] = []
+    for name in cuts:
+        for k, need in enumerate(_needs(wiring, name, cuts, limits, activity)):
+            for members, total in bins:
+                if total.takes(need, limits):
+                    members.append((name, k))
+                    total.add(need)
+                    break
+            else:
+                bins.append(([(name, k)], need))
+    return tuple(tuple(members) for members, _ in bins)
+
+
+@dataclass(slots=True)
+class _Need:
+    """What some slices take of one PE. widest: neurons that their words address; alone: do they learn?"""
+
+    model: str
+    n: int
+    widest: int
+    size: float
+    busy: float
+    alone: bool
+
+    def takes(self, other: _Need, limits: Limits) -> bool:
+        """Do both fit on one PE?"""
+        n = self.n + other.n
+        return not (self.alone or other.alone) and self.model == other.model and \
+            n <= min(self.widest, other.widest, limits.neurons) and self.size + other.size <= limits.data_bytes and \
+            self.busy + other.busy <= limits.tick_cycles
+
+    def add(self, other: _Need) -> None:
+        """Take it."""
+        self.n += other.n
+        self.widest = min(self.widest, other.widest)
+        self.size += other.size
+        self.busy += other.busy
+
+
+def _needs(wiring: Wiring, name: str, cuts: Mapping[str, Cut], limits: Limits, activity: Activity) -> list[_Need]:
+    """Of each slice of a sender, never too little: the ring counts as if it were the longest there is."""
+    network = wiring.network
+    sizes = cuts[name].sizes
+    if name in network.inputs:
+        fires = activity.of(name).max(initial=0.0) * limits.cycles["spike_out"]
+        return [_Need("source", int(n), WIDEST, 0.0, limits.cycles["tick"] + n * fires, False) for n in sizes]
+    wires = wiring.into(name)
+    own = Own.of(network, name, wires, limits, activity)
+    size, busy = own.base_bytes + sizes * own.neuron_bytes, own.base_cycles + sizes * own.neuron_cycles
+    size = size + 8 * 4 * sizes * (wiring.network.populations[name].n > 0)
+    for w in wires:
+        heard = hearing(w, cuts[w.source], activity, limits)
+        size, busy = size + heard[0].sum(), busy + heard[1].sum()
+        events, words = _per_slice(w.node, cuts[name], activity.of(w.source), w.word_bytes if w.kind != "conv" else 0)
+        size, busy = size + words, busy + events * event_cycles(w, limits)
+    learns = any(w.kind == "plastic" for w in wires)
+    return [_Need(model_of(network.populations[name]), int(n), wiring.widest(name), float(s), float(b), learns)
+            for n, s, b in zip(sizes, size, busy, strict=True)]
+
+
+def _per_slice(node: Any, cut: Cut, rate: Floats, word_bytes: int) -> tuple[Floats, Floats]:
+    """(expected events, bytes of words or kernels) of each slice of the targets."""
+    k, n = len(cut.index), len(cut.slice_of)
+    if isinstance(node, ConvSynapses):
+        events = np.bincount(cut.slice_of, weights=conv_events(node, rate).ravel(), minlength=k)
+        return events, np.full(k, 2.0 * node.weight.size + 8)
+    home = cut.slice_of[node.target % n]
+    return np.bincount(home, weights=rate[node.source], minlength=k), np.bincount(home, minlength=k) * float(word_bytes)
+
+
+def packets(layout: Layout, heard: list[Heard], activity: Activity) -> tuple[list[SliceId], Floats, IntArray, IntArray]:
+    """(slices in the order of the PEs, packets a tick of each, pointers, PEs that hear each by ascending number)."""
+    slices = [s for pe in layout.pes for s in pe]
+    number = {s: k for k, s in enumerate(slices)}
+    pairs = np.unique(np.array([(number[h.wire.source, h.source], layout.home[h.wire.target, h.target][0])
+                                for h in heard], np.int64).reshape(-1, 2), axis=0)
+    ptr = np.searchsorted(pairs[:, 0], np.arange(len(slices) + 1)).astype(np.int64)
+    rates = {name: activity.of(name) for name in layout.cuts}
+    sent = np.array([rates[n][layout.cuts[n].index[k]].sum() for n, k in slices])
+    return slices, sent, ptr, pairs[:, 1].copy()
+
+
+def predicted(layout: Layout, heard: list[Heard], limits: Limits, activity: Activity) -> tuple[Floats, Floats]:
+    """(cycles that each PE takes in a tick whatever spikes, cycles on top in the busiest phase at the expected
+    activity).
+    """
+    network, n_pes, c = layout.wiring.network, len(layout.pes), limits.cycles
+    fixed, out, more = np.full(n_pes, c["tick"]), np.zeros(n_pes), np.zeros((limits.phases.count, n_pes))
+    silent = activity.times(0.0)
+    for name, cut in layout.cuts.items():
+        pe = np.array([layout.home[name, k][0] for k in range(len(cut.index))])
+        if name in network.populations:
+            own = Own.of(network, name, layout.wiring.into(name), limits, silent)
+            np.add.at(fixed, pe, cut.sizes * own.neuron_cycles)
+        recorded = name in activity.records
+        fires = np.array([activity.of(name)[i].sum() for i in cut.index])
+        np.add.at(out, pe, fires * (c["spike_out"] + c["recorded"] * recorded))
+    slices, sent, ptr, pes = packets(layout, heard, activity)
+    phase = np.array([limits.phase(n) for n, _ in slices], np.int64)
+    np.add.at(more, (np.repeat(phase, np.diff(ptr)), pes), np.repeat(sent, np.diff(ptr)) * c["packet"])
+    for w in layout.wiring.wires:
+        cut = layout.cuts[w.target]
+        pe = np.array([layout.home[w.target, k][0] for k in range(len(cut.index))])
+        events, _ = _per_slice(w.node, cut, activity.of(w.source), 0)
+        np.add.at(more, (limits.phase(w.source), pe), events * event_cycles(w, limits))
+    return fixed, out + more.max(axis=0)
+
+
+def high_from(layout: Layout, heard: list[Heard], limits: Limits, low_cycles: float,
+              records: frozenset[str]) -> IntArray:
+    """Packets of a tick from which each PE needs the high level: fewer than these it can work off at the low one,
+    whatever they are and however many of its neurons spike. 0: always.
+    """
+    if low_cycles == np.inf:
+        return np.zeros(len(layout.pes), np.int64)
+    busiest = Activity({n: np.ones(len(c.slice_of)) for n, c in layout.cuts.items()}, records)
+    quiet, _ = predicted(layout, [], limits, busiest.times(0.0))
+    out = limits.cycles["spike_out"] + limits.cycles["recorded"]
+    atoms = np.array([layout.neurons(p) for p in range(len(layout.pes))])
+    rows: dict[tuple[int, str, int], Any] = {}
+    for h in heard:
+        where = (layout.home[h.wire.target, h.target][0], h.wire.source, h.source)
+        rows[where] = rows.get(where, 0.0) + _row_cycles(h) * event_cycles(h.wire, limits)
+    worst = np.zeros(len(layout.pes))
+    for (pe, _, _), busy in rows.items():
+        worst[pe] = max(worst[pe], float(np.max(busy)))
+    room = (low_cycles - quiet - atoms * out) / (limits.cycles["packet"] + worst)
+    return np.maximum(np.floor(room) + 1, 0).astype(np.int64)
+
+
+def _row_cycles(h: Heard) -> Any:
+    """Events of one packet, for each atom, or at most for a convolution."""
+    if not isinstance(h.wire.node, ConvSynapses):
+        return np.diff(h.block.rows)
+    node = h.wire.node
+    found = h.block.shape["out_channels"]
+    for k, s, d in zip(node.kernel, node.stride, node.dilation, strict=True):
+        found *= ceil(k / (s // gcd(s, d)))
+    return float(found)
+

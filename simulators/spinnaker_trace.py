@@ -1,0 +1,163 @@
+"""What the runs of a SpiNNaker 2 simulation recorded, as one Trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsdk.errors import DataError
+from hwsdk.ir.data import Events
+from hwsdk.ir.trace import Trace
+from hwsdk.programs.spinnaker import STATES, SpinnakerProgram
+from hwsdk.simulators.kernels_spinnaker_parts import PE_COUNTS, SOURCE, STEP_AMOUNTS, STEP_COUNTS, Feed, Run
+from hwsdk.simulators.spinnaker_machine import Machine
+
+IntArray = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Probes = tuple[tuple[str, str], ...]
+READ_OUT = {"lif": "v", "egru": "h"}
+"""Neuron model -> the state that a population that does not fire is read out by."""
+ROW = {"u": 0, "v": 1, "h": 1}
+"""State -> row of Log.states."""
+EVENT_BYTES = 8
+"""Of a spike list: step and atom."""
+
+
+@dataclass(slots=True)
+class Record:
+    """What one run gave, block by block: atom, step and value of all spikes."""
+
+    atoms: list[NDArray[np.int32]] = field(default_factory=list)
+    steps: list[NDArray[np.int32]] = field(default_factory=list)
+    values: list[Floats] = field(default_factory=list)
+    run: Run | None = None
+
+    def add(self, run: Run, written: int) -> None:
+        """The spikes of a block."""
+        self.atoms.append(run.log.atom[:written].copy())
+        self.steps.append(run.log.step[:written].copy())
+        self.values.append(run.log.value[:written].copy())
+        self.run = run
+
+
+def wanted(program: SpinnakerProgram, probes: Iterable[tuple[str, str]] | str) -> Probes:
+    """The states to record: those asked for, and what is read out.
+
+    Raises:
+        DataError: there is no such state.
+    """
+    known = {s.name: STATES[s.model] for s in program.populations}
+    if probes == "all":
+        return tuple((name, state) for name, states in known.items() for state in states)
+    if isinstance(probes, str):
+        raise DataError(f"probes={probes!r}", code="NO_SUCH_STATE", fix='give (population, state) pairs, or "all"')
+    found = tuple((str(name), str(state)) for name, state in probes)
+    for name, state in found:
+        if state not in known.get(name, ()):
+            offer = f"probe {' or '.join(known[name])} of {name}" if name in known else \
+                f"probe a state of {', '.join(sorted(known))}"
+            raise DataError(f"no state {state!r} of {name!r}", code="NO_SUCH_STATE", fix=offer)
+    readouts = tuple((s.name, READ_OUT[s.model]) for s in program.populations if not s.fires)
+    return found + tuple(r for r in readouts if r not in found)
+
+
+def columns(machine: Machine, probes: Probes) -> tuple[NDArray[np.int32], dict[str, slice]]:
+    """(column of Log.states of each atom, -1 for those not probed; the columns of each probed population)."""
+    program = machine.program
+    column, where, at = np.full(len(machine.sender), -1, np.int32), dict[str, slice](), 0
+    for k, s in enumerate(program.populations, len(program.inputs)):
+        if s.name in {name for name, _ in probes}:
+            own = np.flatnonzero(machine.sender == k)
+            column[own] = at + program.arrays.neuron[own]
+            where[s.name] = slice(at, at + s.n)
+            at += s.n
+    return column, where
+
+
+def trace(machine: Machine, records: list[Record], steps: int, probes: Probes, where: dict[str, slice]) -> Trace:
+    """All samples as one trace."""
+    program, runs = machine.program, [r.run for r in records if r.run is not None]
+    states = {(name, state): np.stack([r.log.states[ROW[state], :, where[name]] for r in runs])
+              for name, state in probes}
+    spikes = _spikes(machine, records, steps)
+    for s in program.populations:
+        if not s.fires:
+            spikes[s.name] = _readout(s.shape, states[s.name, READ_OUT[s.model]])
+    lag = {s.name: s.lag for s in program.populations}
+    for name, sources in program.outputs.items():
+        if len(sources) == 1:
+            spikes[name], lag[name] = spikes[sources[0]], lag[sources[0]]
+    return Trace(len(runs), steps, spikes, states, _counts(machine, runs, steps), lag)
+
+
+def _counts(machine: Machine, runs: list[Run], steps: int) -> dict[str, NDArray[np.generic]]:
+    """Everything counted."""
+    kinds: dict[str, NDArray[np.generic]] = {}
+    for i, name in enumerate(STEP_COUNTS):
+        kinds[name] = np.stack([r.tally.counts[:, i] for r in runs])
+    for i, name in enumerate(STEP_AMOUNTS):
+        kinds[name] = np.stack([r.tally.amounts[:, i] for r in runs])
+    for i, name in enumerate(PE_COUNTS):
+        kinds[name] = np.stack([r.tally.pe[:, i] for r in runs])
+    kinds["pe_cycles"] = np.stack([r.tally.pe_cycles for r in runs])
+    kinds["source_refills"] = np.stack([_refills(machine, r.feed, steps) for r in runs])
+    kinds["record_flushes"] = np.repeat(_flushes(machine, steps)[None], len(runs), 0)
+    return kinds
+
+
+def _spikes(machine: Machine, records: list[Record], steps: int) -> dict[str, Events]:
+    """Population -> its spikes in all samples, sorted."""
+    program = machine.program
+    first = np.r_[0, np.cumsum([s.n for s in program.senders])]
+    ident = first[machine.sender] + program.arrays.neuron
+    sample = np.repeat(np.arange(len(records)), [sum(map(len, r.atoms)) for r in records])
+    step = np.concatenate([np.zeros(0, np.int32), *(x for r in records for x in r.steps)])
+    atom = np.concatenate([np.zeros(0, np.int32), *(x for r in records for x in r.atoms)])
+    key = (sample * steps + step) * first[-1] + ident[atom]
+    value = np.concatenate([np.zeros(0, np.float32), *(x for r in records for x in r.values)])
+    order = np.argsort(key, kind="stable") if len(value) else slice(None)
+    cell, number = np.divmod(key[order] if len(value) else np.sort(key), first[-1])
+    sample, step = (x.astype(np.int32) for x in np.divmod(cell, steps))
+    value, found = value[order].astype(np.float64), {}
+    for k, s in enumerate(program.populations, len(program.inputs)):
+        own = (number >= first[k]) & (number < first[k + 1])
+        carried = value[own] if len(value) and s.model == "egru" else None
+        found[s.name] = Events(s.shape, len(records), steps, sample[own], step[own],
+                               (number[own] - first[k]).astype(np.int32), _unless_ones(carried))
+    return found
+
+
+def _refills(machine: Machine, feed: Feed, steps: int) -> IntArray:
+    """Spike lists that the host fills again in each step: those of PEs that have no room for all their events."""
+    found, w, room = np.zeros(steps, np.int64), machine.wiring.pes, machine.program.data_bytes - machine.needed
+    step = np.repeat(np.arange(steps), np.diff(feed.ptr))
+    for p in np.flatnonzero(w.model == SOURCE) if machine.program.data_bytes else ():
+        own = step[(feed.atom >= w.neuron_ptr[p]) & (feed.atom < w.neuron_ptr[p + 1])]
+        events = max(int(room[p]) // EVENT_BYTES, 1)
+        found += np.bincount(own[events::events], minlength=steps)
+    return found
+
+
+def _flushes(machine: Machine, steps: int) -> IntArray:
+    """Recordings that the host fetches in each step, to make room for it."""
+    found = np.zeros(steps, np.int64)
+    for taken, needed in zip(machine.record_bytes.tolist(), machine.needed.tolist(), strict=True):
+        if taken and machine.program.data_bytes:
+            room = 1 + max(machine.program.data_bytes - needed, 0) // taken
+            found[room::room] += 1
+    return found
+
+
+def _readout(shape: tuple[int, ...], v: NDArray[np.generic]) -> Events:
+    """A state as events with values."""
+    sample, step, index = np.nonzero(v)
+    return Events(shape, v.shape[0], v.shape[1], sample.astype(np.int32), step.astype(np.int32),
+                  index.astype(np.int32), _unless_ones(v[sample, step, index].astype(np.float64)))
+
+
+def _unless_ones(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """No values where all are 1."""
+    return None if values is None or (values == 1).all() else values
