@@ -87,6 +87,19 @@ class Program(Protocol):
         """Write a .hwx file."""
 
 
+class Walk(Protocol):
+    """A program in motion, on a simulator or a device, driven by a host that sees each output before the next input."""
+
+    def step(self, inputs: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+        """Do one step: input name -> its values, (n,); returns population or output name -> (n,)."""
+
+    def reset(self) -> None:
+        """Back to the initial state."""
+
+    def trace(self) -> Trace:
+        """All steps since the last reset, with what was counted: one sample."""
+
+
 class Backend(Protocol):
     """One chip. Every method is deterministic."""
 
@@ -108,6 +121,9 @@ class Backend(Protocol):
     def simulate(self, program: Program, stimulus: Stimulus, *, probes: Iterable[tuple[str, str]] | str,
                  strict: bool, progress: Progress | None, threads: int = 1) -> Trace:
         """Run a program cycle by cycle; no result depends on ``threads``."""
+
+    def walk(self, program: Program) -> Walk:
+        """The simulator step by step; UnsupportedError (NO_WALK) where it only runs whole stimuli."""
 
     def estimate(self, program: Program, trace: Trace, proxy: str | None, boundary: str) -> CostReport:
         """Energy and latency of a simulated run; boundary: "chip", or "host" for the processors beside the cores."""

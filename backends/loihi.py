@@ -9,7 +9,7 @@ from pathlib import Path
 from hwsdk.backends import loihi_cost
 from hwsdk.backends import loihi_fit as fit
 from hwsdk.backends.activity import activity_of
-from hwsdk.backends.base import CompileOptions, Program, Progress
+from hwsdk.backends.base import CompileOptions, Program, Progress, Walk
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
 from hwsdk.errors import FitError, HwsdkError, InternalError, UnsupportedError, Violation
@@ -129,6 +129,15 @@ class LoihiBackend:
                  strict: bool = False, progress: Progress | None = None, threads: int = 1) -> Trace:
         """Run a program; see hwsdk.simulators.loihi.run."""
         return simulator.run(_own(program), stimulus, probes=probes, strict=strict, progress=progress, threads=threads)
+
+    def walk(self, program: Program) -> Walk:
+        """Not there: the simulator runs whole stimuli.
+
+        Raises:
+            UnsupportedError: NO_WALK.
+        """
+        raise UnsupportedError(f"the simulator of {self.name} does not run step by step", code="NO_WALK",
+                               fix="simulate a whole stimulus, or compile for spinnaker2")
 
     def estimate(self, program: Program, trace: Trace, proxy: str | None = None, boundary: str = "chip") -> CostReport:
         """Energy and latency of a simulated run; see hwsdk.backends.loihi_cost.estimate."""

@@ -23,13 +23,15 @@ _LAZY = {
     "load_program": "hwsdk.compiler",
     "simulate": "hwsdk.compiler",
     "verify": "hwsdk.compiler",
+    "walk": "hwsdk.compiler",
     "HwsdkError": "hwsdk.errors",
 }
 
-__all__ = ["HwsdkError", "__version__", "compile", "emit", "estimate", "load", "load_program", "simulate", "verify"]
+__all__ = ["HwsdkError", "__version__", "compile", "emit", "estimate", "load", "load_program", "simulate", "verify",
+           "walk"]
 
 if TYPE_CHECKING:
-    from hwsdk.compiler import compile, emit, estimate, load, load_program, simulate, verify
+    from hwsdk.compiler import compile, emit, estimate, load, load_program, simulate, verify, walk
     from hwsdk.errors import HwsdkError
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hwsdk import backends
 from hwsdk.backends.activity import activity_of
-from hwsdk.backends.base import CompileOptions, Program, Progress
+from hwsdk.backends.base import CompileOptions, Program, Progress, Walk
 from hwsdk.cost import CostReport
 from hwsdk.errors import DataError, ProgramError, UnsupportedError
 from hwsdk.ir import formats
@@ -143,6 +143,20 @@ def simulate(program: Program | str | Path, data: Data, *, probes: Iterable[tupl
         raise UnsupportedError(f"engine {engine!r}", code="UNKNOWN_ENGINE", fix='use "hwsdk" or "lava"')
     return backends.get(loaded.target).simulate(loaded, stimulus, probes=probes, strict=strict, progress=progress,
                                                  threads=threads)
+
+
+def walk(program: Program | str | Path) -> Walk:
+    """The simulator step by step, for a host that decides on the next input when it has seen the output: a language
+    model that goes on from its own text, an agent in its world.
+
+    Returns:
+        ``step(inputs) -> outputs``, both name -> (n,), ``reset()``, and ``trace()`` for ``estimate``.
+
+    Raises:
+        UnsupportedError: NO_WALK, a target whose simulator only runs whole stimuli.
+    """
+    loaded = _program(program)
+    return backends.get(loaded.target).walk(loaded)
 
 
 def estimate(program: Program | str | Path, trace: Trace, *, proxy: str | None = None,

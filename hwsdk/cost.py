@@ -61,7 +61,8 @@ class Amount:
         if self.value is None:
             return f"unknown (not published: {'; '.join(dict.fromkeys(self.missing))})"
         ends = f"{si(self.low or 0, self.unit)} to {si(self.high or 0, self.unit)}"
-        spread = "" if self.low == self.high else f" [{ends}]"
+        low, high = ends.split(" to ")
+        spread = "" if low == high else f" [{ends}]"
         more = f" (at least; not published: {'; '.join(dict.fromkeys(self.missing))})" if self.missing else ""
         return f"{si(self.value, self.unit)}{spread}{more}"
 

@@ -152,7 +152,8 @@ def scale_of(static: dict[str, Projection], plastic: dict[str, PlasticSynapses],
     """Weight units per unit of the model's own weights, one a neuron, flat; ``block`` neurons in a row share one.
 
     The largest weight becomes ``limit``, or the largest learned one 32,767 if that comes first; but if all weights are
-    multiples of one number that a little less brings onto the integers, then they are brought there.
+    multiples of one number that a little less brings onto the integers, then they are brought there. Whole weights that
+    fit, and do not learn, stay as they are.
     """
     top = max((s.rule.bounds[1] for s in plastic.values()), default=0.0) / gain[0]
     peak = np.maximum.reduce([np.zeros(len(gain)), *(weights.peak_in(s) / gain for s in static.values())])
@@ -160,7 +161,10 @@ def scale_of(static: dict[str, Projection], plastic: dict[str, PlasticSynapses],
     s = min(limit / largest if largest else math.inf, WEIGHT_LIMIT / top if top else math.inf)
     if not math.isfinite(s):
         return np.ones(len(gain))
-    exact = _grid(_values(static, plastic, gain), s)
+    values = _values(static, plastic, gain)
+    if not plastic and s >= 1 and (np.abs(values - np.rint(values)) <= ON_GRID).all():
+        return np.ones(len(gain))
+    exact = _grid(values, s)
     if exact is not None or block == len(gain):
         return np.full(len(gain), s if exact is None else exact)
     each = peak.reshape(-1, block).max(axis=1)

@@ -25,10 +25,10 @@ from hwsdk.mappers.phases import Phases
 from hwsdk.mappers.spinnaker_assemble import Parts, arrays
 from hwsdk.mappers.spinnaker_check import check
 from hwsdk.mappers.spinnaker_cut import Cutter, Partition, widest_share
-from hwsdk.mappers.spinnaker_emit import Layout, blocks
 from hwsdk.mappers.spinnaker_load import Activity, Limits
 from hwsdk.mappers.spinnaker_pack import Pes, alone, high_from, merged, predicted, side_by_side
 from hwsdk.mappers.spinnaker_place import trees
+from hwsdk.mappers.spinnaker_rows import Layout, heard_of
 from hwsdk.mappers.spinnaker_wires import n_of, wiring
 from hwsdk.programs.spinnaker import LEVELS, SYNC, Machine, Sender, SpinnakerArrays, SpinnakerProgram
 from hwsdk.programs.spinnaker_decode import header
@@ -113,7 +113,7 @@ def _made(network: Network, target: SpinnakerTarget, options: MapOptions, limits
     found, pes = _fit(network, target, limits, activity, options)
     layout = Layout(found.wiring, found.cuts, pes)
     say("emit")
-    heard = blocks(layout)
+    heard = heard_of(layout)
     fixed, more = predicted(layout, heard, limits, activity)
     _tell_share(log, options, limits, fixed, more)
     low = limits.tick_cycles * target.clock_hz("low") / target.clock_hz("low" if options.level == "low" else "high")

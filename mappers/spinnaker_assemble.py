@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from hwsdk.mappers.objective import Search
 from hwsdk.mappers.phases import Phases
-from hwsdk.mappers.spinnaker_emit import Heard, Keys, Layout, memories
+from hwsdk.mappers.spinnaker_emit import Keys, images
 from hwsdk.mappers.spinnaker_keys import allocate
 from hwsdk.mappers.spinnaker_load import Activity
 from hwsdk.mappers.spinnaker_pack import packets
 from hwsdk.mappers.spinnaker_place import Die, Flow, place
 from hwsdk.mappers.spinnaker_route import route
+from hwsdk.mappers.spinnaker_rows import Heard, Layout
 from hwsdk.programs.spinnaker import SpinnakerArrays
 from hwsdk.programs.spinnaker_decode import header
-from hwsdk.programs.spinnaker_image import encode
 from hwsdk.targets.spinnaker import SpinnakerTarget
 
 
@@ -43,25 +43,23 @@ def arrays(parts: Parts, target: SpinnakerTarget, chips: int, search: Search, sa
     layout = parts.layout
     cuts = layout.cuts
     keys = allocate([c.sizes for c in cuts.values()], target.need("key_bits"), list(cuts))
-    named = [(name, k) for name, c in cuts.items() for k in range(len(c.index))]
-    of_slice = Keys(dict(zip(named, keys.key.tolist(), strict=True)), dict(zip(named, keys.mask.tolist(), strict=True)))
+    of_slice = Keys(*(dict(zip(cuts, np.split(x, keys.slice_ptr[1:-1]), strict=True)) for x in (keys.key, keys.mask)))
     say("place")
     slices, sent, ptr, hearers = packets(layout, parts.heard, parts.activity)
     home = np.array([layout.home[s][0] for s in slices], np.int64)
     flow = Flow(home, sent, ptr, hearers)
     placed = place(len(layout.pes), flow, die(target), [tuple(c) for c in target.board.chips[:chips]], search, say)
     say("route")
-    key, mask = (np.array([x[s] for s in slices], np.int64) for x in (of_slice.key, of_slice.mask))
+    key, mask = (np.array([x[n][k] for n, k in slices], np.int64) for x in (of_slice.key, of_slice.mask))
     routes = route(placed, flow, key, mask, target.need("router_entries"))
     say("emit")
-    made = memories(layout, parts.heard, of_slice, parts.phases, parts.activity.records, parts.high_from)
-    images = [encode(m) for m in made]
-    used = [{"bytes": header(i)["needed"], "neurons": m.n} for i, m in zip(images, made, strict=True)]
+    made = images(layout, parts.heard, of_slice, parts.phases, parts.activity.records, parts.high_from)
+    used = [{"bytes": h["needed"], "neurons": h["neurons"]} for h in map(header, made)]
     number = {name: k for k, name in enumerate(cuts)}
     index = [cuts[n].index[k] for n, k in slices]
     found = SpinnakerArrays(
         placed.chip_x, placed.chip_y, placed.pe_chip, placed.pe_core, placed.pe_x, placed.pe_y, placed.pe_hops,
-        _ptr([len(i) for i in images]), np.concatenate(images), _ptr([len(p) for p in layout.pes]),
+        _ptr([len(i) for i in made]), np.concatenate(made), _ptr([len(p) for p in layout.pes]),
         np.array([number[n] for n, _ in slices], np.int32), _ptr([len(i) for i in index]), np.concatenate(index),
         routes.ptr.astype(np.int64), routes.key, routes.mask, routes.pes, routes.links)
     return found, used, placed.cut_short

@@ -15,10 +15,14 @@ from numba import njit
 EQUAL, MISSING, EXTRA, DIFFERENT, OUTSIDE = range(5)
 NARROW, BYTE, WIDE, PLASTIC, CONV, CSR = range(6)
 """In the order of hwsdk.programs.spinnaker_image.KINDS."""
-COLUMNS = ("kind", "free", "rows_at", "n_rows", "words_at", "delay", "tag", "first", "cells", "shape")
-"""Of a block: its kind; the bits of a key that number its rows; where its rows and words begin; what is added to every
-delay field; where the identities of its PE begin, and how many there are; its convolution record."""
-(KIND, FREE, ROWS_AT, N_ROWS, WORDS_AT, DELAY, TAG, FIRST, CELLS, SHAPE) = range(len(COLUMNS))
+COLUMNS = ("kind", "free", "rows_at", "n_rows", "words_at", "words_end", "delay", "tag", "first", "cells", "shape_at")
+"""Of a table entry: its kind; the bits of a key that number its rows; where the counts of its rows are, in halves of
+words of all images, and how many rows; where its words begin and those of its PE end, in bytes; what is added to every
+delay field; its learner; where the identities of its PE begin, and how many there are; where its convolution record is,
+in words. The words of a convolution begin where those of its PE do."""
+(KIND, FREE, ROWS_AT, N_ROWS, WORDS_AT, WORDS_END, DELAY, TAG, FIRST, CELLS, SHAPE_AT) = range(len(COLUMNS))
+BYTES = np.array([2, 2, 4, 4, 0, 8])
+"""Of a word of each kind."""
 SIGN = 0x80000000
 
 
@@ -46,18 +50,18 @@ def compare(low: int, start: Any, end: Any, target: Any, key: Any, packet: Any, 
 
     Args:
         start, end: synapses of sender low + s are start[s]..end[s] - 1 of target and key. packet, slice_of: key that
-        each sends and its slice. hears: (pointers, blocks that take the packets) of each slice. program: (blocks, rows,
-        words, second words, shapes, kernels, identity of each accumulator). seen, expected: a cell an identity; seen
-        0 at first. room: (targets, keys) long enough for what one sender reaches.
+        each sends and its slice. hears: (pointers, entries that take the packets) of each slice. program: (entries,
+        image, identity of each accumulator), see ``survey``. seen, expected: a cell an identity; seen 0 at first. room:
+        (targets, keys) long enough for what one sender reaches.
 
     Returns:
         (EQUAL, ...), or (what is wrong, sender, target, key of the network, key found) of the first wrong sender;
-        OUTSIDE: (OUTSIDE, sender, block, 0, 0).
+        OUTSIDE: (OUTSIDE, sender, entry, 0, 0).
     """
-    ptr, blocks = hears
+    ptr, hearers = hears
     got_target, got_key = room
     for s in range(len(start)):
-        own = blocks[ptr[slice_of[s]] : ptr[slice_of[s] + 1]]
+        own = hearers[ptr[slice_of[s]] : ptr[slice_of[s] + 1]]
         n = gather(packet[s], own, program, got_target, got_key)
         if n < 0:
             return OUTSIDE, low + s, -1 - n, 0, 0
@@ -109,49 +113,102 @@ def _sorted(target: Any, key: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def gather(packet: int, own: Any, program: Any, target: Any, key: Any) -> int:
-    """Write what a packet reaches through the blocks ``own``; returns how many synapses, or -1 - block if a row or a
-    target of the block lies outside of its PE's memory.
+def survey(entries: Any, image: Any, found: Any) -> None:
+    """For each entry (synapses of the longest row, words of all rows, longest delay); (-1, 0, 0) if its rows are no
+    rows. image: all images as (uint32, uint16, int8).
     """
-    blocks, rows, words, seconds, shapes, kernels, identity = program
+    words, halves, _ = image
+    for b in range(len(entries)):
+        kind, base, end, size = entries[b, KIND], entries[b, WORDS_AT], entries[b, WORDS_END], BYTES[entries[b, KIND]]
+        if kind == CONV:
+            continue
+        longest, total, late = 0, 0, 0
+        for r in range(entries[b, ROWS_AT], entries[b, ROWS_AT] + entries[b, N_ROWS]):
+            lo, hi = np.int64(halves[r]), np.int64(halves[r + 1])
+            if lo > hi or base + hi * size > end:
+                longest = -1
+                break
+            longest, total = max(longest, hi - lo), total + hi - lo
+            for e in range(base // size + lo, base // size + hi):
+                if kind == NARROW:
+                    late = max(late, halves[e] >> 13)
+                elif kind != BYTE and kind != CSR:
+                    late = max(late, words[e] >> 10 & 7)
+        found[b, 0], found[b, 1], found[b, 2] = longest, total, late + entries[b, DELAY]
+
+
+@njit(cache=True, nogil=True)
+def matches(key: Any, low: Any, entry: Any, mask: Any, pairs: Any) -> int:
+    """Write (slice, entry) wherever an entry meets a slice; returns how many, or -1 - n if pair n splits a slice.
+
+    Args:
+        key, low (slices): of atom 0, and the bits that number the atoms. entry, mask (entries). pairs: room; with no
+        room they are only counted.
+    """
     n = 0
-    for b in own:
-        row, first, cells = packet & blocks[b, FREE], blocks[b, FIRST], blocks[b, CELLS]
-        if row >= blocks[b, N_ROWS]:
-            return -1 - b
-        if blocks[b, KIND] == CONV:
-            n = _convolution(row, b, blocks[b, DELAY], shapes[blocks[b, SHAPE]], kernels,
-                             identity[first : first + cells], n, target, key)
-        else:
-            at = blocks[b, ROWS_AT] + row
-            lo, hi = blocks[b, WORDS_AT] + rows[at], blocks[b, WORDS_AT] + rows[at + 1]
-            n = _words(b, blocks[b], words[lo:hi], seconds[lo:hi] if blocks[b, KIND] == CSR else seconds[:0],
-                       identity[first : first + cells], n, target, key)
-        if n < 0:
-            return n
+    for s in range(len(key)):
+        for e in range(len(entry)):
+            if (key[s] ^ entry[e]) & mask[e] & ~low[s] == 0:
+                if n < len(pairs):
+                    pairs[n, 0], pairs[n, 1] = s, e
+                    if mask[e] & low[s] != 0:
+                        return -1 - n
+                n += 1
     return n
 
 
 @njit(cache=True, nogil=True)
-def _words(b: int, block: Any, words: Any, seconds: Any, identity: Any, n: int, target: Any, key: Any) -> int:
-    """Write the synapses of one row; see ``gather``."""
-    kind, delay, tag = block[KIND], block[DELAY], block[TAG]
-    for e in range(len(words)):
-        word = np.int64(words[e])
+def gather(packet: int, own: Any, program: Any, target: Any, key: Any) -> int:
+    """Write what a packet reaches through the entries ``own``; returns how many synapses, or -1 - entry if a row or a
+    target of the entry lies outside of its PE's memory.
+    """
+    entries, image, identity = program
+    counts, n = image[1], 0
+    for b in own:
+        row = packet & entries[b, FREE]
+        if row >= entries[b, N_ROWS]:
+            return -1 - b
+        at = entries[b, ROWS_AT] + row
+        if entries[b, KIND] != CONV and counts[at] == counts[at + 1]:
+            continue
+        entry = entries[b]
+        cells = identity[entry[FIRST] : entry[FIRST] + entry[CELLS]]
+        if entry[KIND] == CONV:
+            n = _convolution(row, entry, image, cells, n, target, key)
+        else:
+            n = _words(row, entry, image, cells, n, target, key)
+        if n < 0:
+            return -1 - b
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _words(row: int, entry: Any, image: Any, identity: Any, n: int, target: Any, key: Any) -> int:
+    """Write the synapses of one row after n others; returns how many there are then, or -1."""
+    words, halves, _ = image
+    kind, delay, tag, size = entry[KIND], entry[DELAY], entry[TAG], BYTES[entry[KIND]]
+    lo, hi = np.int64(halves[entry[ROWS_AT] + row]), np.int64(halves[entry[ROWS_AT] + row + 1])
+    base = entry[WORDS_AT] // min(size, 4)
+    if kind == CSR:
+        lo, hi = 2 * lo, 2 * hi
+    for e in range(base + lo, base + hi, 2 if kind == CSR else 1):
         if kind == NARROW:
+            word = np.int64(halves[e])
             t, ticks = word & 255, delay + (word >> 13)
             weight = -(word >> 8 & 15) if word >> 12 & 1 else word >> 8 & 15
         elif kind == BYTE:
+            word = np.int64(halves[e])
             t, ticks, weight = word & 255, delay, word >> 8
             weight = weight - 256 if weight > 127 else weight
         elif kind == CSR:
-            t, ticks, weight = np.int64(seconds[e]), delay, word
+            t, ticks, weight = np.int64(words[e + 1]), delay, np.int64(words[e])
             weight = 0 if weight == SIGN else weight - 2 * SIGN if weight > SIGN else weight
         else:
+            word = np.int64(words[e])
             t, ticks, weight = word & 1023, delay + (word >> 10 & 7), word >> 16
             weight = weight - 65536 if weight > 32767 else weight
         if t >= len(identity):
-            return -1 - b
+            return -1
         if weight != 0 or tag != 0:
             target[n], key[n] = identity[t], (weight << 24) | (tag << 8) | ticks
             n += 1
@@ -159,13 +216,14 @@ def _words(b: int, block: Any, words: Any, seconds: Any, identity: Any, n: int, 
 
 
 @njit(cache=True, nogil=True)
-def _convolution(atom: int, b: int, delay: int, shape: Any, kernels: Any, identity: Any, n: int, target: Any,
-                 key: Any) -> int:
-    """Write what one atom reaches through a convolution record (CONV_FIELDS); see ``gather``."""
+def _convolution(atom: int, entry: Any, image: Any, identity: Any, n: int, target: Any, key: Any) -> int:
+    """Write what one atom reaches through a convolution record (CONV_FIELDS); see ``_words``."""
+    words, halves, single = image
+    record = words[entry[SHAPE_AT] : entry[SHAPE_AT] + 25].astype(np.int64)
     (in_c, _, in_y, in_h, in_x, in_w, first, out_c, out_cs, out_y, out_h, out_x, out_w, kernel_y, kernel_x, stride_y,
-     stride_x, pad_y, pad_x, dilation_y, dilation_x, group_in, group_out, _, at) = shape
+     stride_x, pad_y, pad_x, dilation_y, dilation_x, group_in, group_out, size, at) = record
     channel, y, x = in_c + atom // (in_h * in_w), in_y + atom // in_w % in_h, in_x + atom % in_w
-    group = channel // group_in
+    group, at = channel // group_in, (entry[WORDS_AT] + at) // size
     for i in range(kernel_y):
         p = y + pad_y - i * dilation_y
         if p % stride_y != 0 or not out_y <= p // stride_y < out_y + out_h:
@@ -175,12 +233,12 @@ def _convolution(atom: int, b: int, delay: int, shape: Any, kernels: Any, identi
             if q % stride_x != 0 or not out_x <= q // stride_x < out_x + out_w:
                 continue
             for o in range(max(out_c, group * group_out), min(out_c + out_cs, (group + 1) * group_out)):
-                k = ((o - out_c) * group_in + channel - group * group_in) * kernel_y + i
-                weight = kernels[at + k * kernel_x + j]
+                k = at + (((o - out_c) * group_in + channel % group_in) * kernel_y + i) * kernel_x + j
+                weight = np.int64(single[k]) if size == 1 else np.int64(np.int16(halves[k]))
                 t = first + ((o - out_c) * out_h + p // stride_y - out_y) * out_w + q // stride_x - out_x
                 if t >= len(identity):
-                    return -1 - b
+                    return -1
                 if weight != 0:
-                    target[n], key[n] = identity[t], (weight << 24) | delay
+                    target[n], key[n] = identity[t], (weight << 24) | entry[DELAY]
                     n += 1
     return n

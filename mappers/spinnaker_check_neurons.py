@@ -12,8 +12,7 @@ from hwsdk.ir.nodes import Output
 from hwsdk.ir.recurrent import EGRU
 from hwsdk.ir.single import SingleLIF
 from hwsdk.programs.spinnaker import SpinnakerProgram
-from hwsdk.programs.spinnaker_decode import header
-from hwsdk.programs.spinnaker_image import CONTROL, NEURON_FIELDS, PeMemory, floats, zeroed_bytes
+from hwsdk.programs.spinnaker_image import CONTROL, NEURON_FIELDS, PeMemory, floats
 
 Words = NDArray[np.uint32]
 MODELS_OF = {"": ("source",), "lif": ("lif", "lif_curr"), "egru": ("egru",)}
@@ -44,7 +43,7 @@ def check_senders(network: Network, program: SpinnakerProgram) -> None:
 
 
 def check_images(program: SpinnakerProgram, memories: list[PeMemory]) -> None:
-    """Every image fits its PE, has the program's slices, and no two PEs share a core.
+    """Every image has the program's slices and phases, and no two PEs share a core.
 
     Raises:
         InternalError: with the number of the PE.
@@ -52,14 +51,8 @@ def check_images(program: SpinnakerProgram, memories: list[PeMemory]) -> None:
     a = program.arrays
     cores = list(zip(a.pe_chip.tolist(), a.pe_core.tolist(), strict=True))
     for pe, memory in enumerate(memories):
-        head = header(program.image(pe))
         if cores.index(cores[pe]) != pe:
-            raise InternalError(f"PE {pe} is on a core of its own no more: PE {cores.index(cores[pe])} is there too")
-        if head["needed"] != len(program.image(pe)) + zeroed_bytes(memory):
-            raise InternalError(f"PE {pe} says it needs {head['needed']} bytes, it needs "
-                                f"{len(program.image(pe)) + zeroed_bytes(memory)}")
-        if head["needed"] > program.data_bytes:
-            raise InternalError(f"PE {pe} needs {head['needed']} bytes, it has {program.data_bytes}")
+            raise InternalError(f"PE {pe} shares its core with PE {cores.index(cores[pe])}")
         if memory.phases != program.phases:
             raise InternalError(f"PE {pe} has {memory.phases} phases, the program {program.phases}")
         _check_slices(program, memory, pe)

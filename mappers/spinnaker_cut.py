@@ -7,18 +7,21 @@ share of all neurons spiking in one tick that the PEs at hand allow, which is to
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsdk.errors import FitError, Violation
-from hwsdk.mappers.spinnaker_kernels import BYTES, FITS, stable_order, sweep
+from hwsdk.mappers.spinnaker_kernels import BYTES, FITS, by_target, count_into, sum_into, sweep
 from hwsdk.mappers.spinnaker_load import Activity, Limits, Own, event_cycles, hearing
 from hwsdk.mappers.spinnaker_tiles import input_tiles, tile_cut
 from hwsdk.mappers.spinnaker_wires import WIDEST, Cut, Wire, Wiring, n_of, ranges
 
 IntArray = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Cuts = dict[str, Cut]
 ROUNDS = 4
 """Slices of a population are counted by the slices of those that it hears, which may be cut later."""
@@ -42,12 +45,28 @@ class Partition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Synapses:
-    """The explicit synapses of a population by ascending target, of all its wires."""
+    """The explicit synapses of a population by ascending target, of all its wires.
+
+    source: that of wire k counts from first[k] on. counts (wires, n): synapses of each neuron; events: (rates, expected
+    events of each neuron) of each wire at the last rates that were asked for.
+    """
 
     ptr: IntArray
-    order: NDArray[np.int32]
-    wire: NDArray[np.int16]
-    source: NDArray[np.int64]
+    source: NDArray[np.int32]
+    first: IntArray
+    counts: IntArray
+    events: dict[int, tuple[Floats, Floats]] = field(default_factory=dict)
+
+    def arriving(self, k: int, wire: Wire, activity: Activity) -> Floats:
+        """Expected events of each neuron by wire k."""
+        rates, share = activity.rates[wire.source], activity.share
+        linear = rates.max(initial=0.0) * max(share, 1.0) <= 1.0
+        rate, factor = (rates, share) if linear else (activity.of(wire.source), 1.0)
+        if k not in self.events or not np.array_equal(self.events[k][0], rate):
+            sums, node = np.zeros(self.counts.shape[1]), wire.node
+            sum_into(node.source, node.target, len(sums), rate, sums)  # type: ignore[union-attr]
+            self.events[k] = rate, sums
+        return self.events[k][1] * factor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +105,7 @@ class Cutter:
     def _input(self, name: str, activity: Activity) -> Cut:
         """An input on spike sources."""
         n, c = n_of(self.wiring.network, name), self.limits.cycles
-        most = min(n, WIDEST)
+        most = min(n, WIDEST, self.limits.neurons)
         busiest = float(activity.of(name).max(initial=0.0)) * c["spike_out"]
         if busiest and self.limits.tick_cycles < np.inf:
             most = int(max(1, min(most, (self.limits.tick_cycles - c["tick"]) // busiest)))
@@ -130,68 +149,58 @@ class Cutter:
         """Consecutive neurons: the fewest runs, of even size where that fits too."""
         wires, s = wiring.into(name), self.synapses[name]
         own = Own.of(wiring.network, name, wires, self.limits, activity)
-        group, expected, size = self._columns(wires, s, cuts, activity)
+        group_of = np.concatenate([cuts[w.source].slice_of for w in wires] or [np.zeros(0, np.int32)])
         heard = [hearing(w, cuts[w.source], activity, self.limits) for w in wires]
+        groups = np.array([len(h[0]) for h in heard], np.int64)
+        group_of = group_of + np.repeat(np.cumsum(groups) - groups, np.diff(s.first)).astype(np.int32)
         group_bytes, group_cycles = (np.concatenate([h[i] for h in heard] or [np.zeros(0)]) for i in range(2))
+        size, expected = np.zeros(len(s.ptr) - 1), np.zeros((self.limits.phases.count, len(s.ptr) - 1))
+        for k, w in enumerate(wires):
+            size += s.counts[k] * w.word_bytes
+            expected[self.limits.phase(w.source)] += s.arriving(k, w, activity) * event_cycles(w, self.limits)
         n, bounds = len(s.ptr) - 1, np.zeros(len(s.ptr) + 1, np.int64)
-        phase = np.repeat([self.limits.phase(w.source) for w in wires], [len(h[0]) for h in heard]).astype(np.int64)
+        phase = np.repeat([self.limits.phase(w.source) for w in wires], groups).astype(np.int64)
         limits = np.array([self.limits.data_bytes, self.limits.tick_cycles])
         most = min(self.limits.neurons, wiring.widest(name), -(-n // self.parts.get(name, 1)))
 
         def run(largest: int) -> tuple[int, int, int]:
-            return sweep(s.ptr, group, expected, size, group_bytes, group_cycles, phase,
+            return sweep(s.ptr, s.counts, s.source, group_of, groups, size, expected, group_bytes, group_cycles, phase,
                          (own.base_bytes, own.base_cycles, own.neuron_bytes, own.neuron_cycles), limits, largest,
                          bounds)
 
         k, end, at = run(most)
         if end != FITS:
-            raise self._too_large(name, end == BYTES, s, at, own, size, expected, group_bytes, group_cycles)
+            groups = np.unique(group_of[s.source[s.ptr[at] : s.ptr[at + 1]]])
+            raise self._too_large(name, at, int(s.ptr[at + 1] - s.ptr[at]),
+                                  own.base_bytes + own.neuron_bytes + size[at] + group_bytes[groups].sum()
+                                  if end == BYTES else None,
+                                  own.base_cycles + own.neuron_cycles + (expected[:, at] + np.bincount(
+                                      phase[groups], group_cycles[groups], len(expected))).max())
         fewest = bounds[: k + 1].copy()
         even = run(-(-n // k))
         return ranges(bounds[: k + 1] if even[:2] == (k, FITS) else fewest)
 
-    def _columns(self, wires: list[Wire], s: _Synapses, cuts: Cuts, activity: Activity,
-                 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint8]]:
-        """(slice of senders, expected cycles, bytes) of each synapse by ascending target."""
-        group, expected = np.empty(len(s.order), np.int32), np.empty(len(s.order), np.float32)
-        size = np.empty(len(s.order), np.uint8)
-        first = 0
-        for k, w in enumerate(wires):
-            own = s.wire == k if len(wires) > 1 else slice(None)
-            source = s.source[own]
-            group[own] = cuts[w.source].slice_of[source] + first
-            expected[own] = (activity.of(w.source) * event_cycles(w, self.limits)).astype(np.float32)[source]
-            size[own] = w.word_bytes
-            first += len(cuts[w.source].index)
-        return group, expected, size
-
-    def _too_large(self, name: str, bytes_break: bool, s: _Synapses, at: int, own: Own, size: NDArray[np.uint8],
-                   expected: NDArray[np.float32], group_bytes: NDArray[np.float64],
-                   group_cycles: NDArray[np.float64]) -> FitError:
+    def _too_large(self, name: str, neuron: int, synapses: int, need_bytes: float | None, need_cycles: float,
+                   ) -> FitError:
         """One neuron alone."""
-        lo, hi = s.ptr[at], s.ptr[at + 1]
-        where = f"{name}[{at}], one neuron with {hi - lo:,} synapses"
-        need = own.base_bytes + own.neuron_bytes + float(size[lo:hi].sum()) + group_bytes.sum() if bytes_break else \
-            own.base_cycles + own.neuron_cycles + float(expected[lo:hi].sum()) + group_cycles.sum()
-        rule, limit = ("pe_bytes", self.limits.data_bytes) if bytes_break else ("tick_cycles", self.limits.tick_cycles)
-        return FitError(f"{name} does not fit a PE in any part", where=name, violations=(
-            Violation(rule, where, need, limit, "bytes" if bytes_break else "cycles"),))
+        where = f"{name}[{neuron}], one neuron with {synapses:,} synapses"
+        broken = Violation("tick_cycles", where, need_cycles, self.limits.tick_cycles, "cycles") \
+            if need_bytes is None else Violation("pe_bytes", where, need_bytes, self.limits.data_bytes, "bytes")
+        return FitError(f"{name} does not fit a PE in any part", where=name, violations=(broken,))
 
 
 def _by_target(wires: list[Wire], n: int) -> _Synapses:
     """Sort the synapses of some wires by their targets."""
-    target = np.concatenate([_targets(w, n) for w in wires] or [np.zeros(0, np.int64)])
-    ptr, order = np.zeros(n + 1, np.int64), np.empty(len(target), np.int32)
-    stable_order(target, ptr, order)
-    source = np.concatenate([w.node.source for w in wires] or [np.zeros(0, np.int64)])[order]  # type: ignore[union-attr]
-    wire = np.repeat(np.arange(len(wires), dtype=np.int16), [len(w.node.source) for w in wires])  # type: ignore
-    return _Synapses(ptr, order, wire[order] if len(wires) > 1 else wire[:0], source)
-
-
-def _targets(wire: Wire, n: int) -> IntArray:
-    """Neuron that each synapse of a wire ends in, whatever its port."""
-    target = wire.node.target % n if wire.kind == "csr" else wire.node.target  # type: ignore[union-attr]
-    return np.asarray(target, np.int64)
+    nodes: list[Any] = [w.node for w in wires]
+    counts = np.zeros((len(wires), n), np.int64)
+    for node, own in zip(nodes, counts, strict=True):
+        count_into(node.target, n, own)
+    ptr = np.r_[0, np.cumsum(counts.sum(axis=0))].astype(np.int64)
+    first = np.r_[0, np.cumsum([prod(node.pre_shape) for node in nodes])].astype(np.int64)
+    source, at = np.empty(ptr[-1], np.int32), ptr[:-1].copy()
+    for node, start in zip(nodes, first.tolist(), strict=False):
+        by_target(node.source, node.target, n, start, at, source)
+    return _Synapses(ptr, source, first, counts)
 
 
 def _even(n: int, parts: int) -> IntArray:

@@ -124,11 +124,9 @@ def hearing(wire: Wire, cut: Cut, activity: Activity, limits: Limits) -> tuple[F
     if wire.kind == "conv":
         size = np.full(len(sizes), float(ENTRY_BYTES + CONV_BYTES))
     else:
-        rows = np.array([row_section_bytes(int(n)) for n in sizes], np.float64)
+        rows = row_section_bytes(cut.sizes).astype(np.float64)
         size = ENTRY_BYTES + rows + PADDING + PRE_BYTES * sizes * (wire.kind == "plastic")
-    rate = activity.of(wire.source)
-    packets = np.array([rate[i].sum() for i in cut.index])
-    return size, packets * limits.cycles["packet"]
+    return size, cut.sums(activity.of(wire.source)) * limits.cycles["packet"]
 
 
 def event_cycles(wire: Wire, limits: Limits) -> float:

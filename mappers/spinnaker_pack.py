@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from hwsdk.ir.network import Network
 from hwsdk.ir.nodes import ConvSynapses
-from hwsdk.mappers.spinnaker_emit import Heard, Layout, SliceId
+from hwsdk.mappers.spinnaker_kernels import add_rows, count_into, sum_into
 from hwsdk.mappers.spinnaker_load import Activity, Limits, Own, event_cycles, hearing, model_of
+from hwsdk.mappers.spinnaker_rows import Heard, Layout, SliceId
 from hwsdk.mappers.spinnaker_tiles import conv_events
 from hwsdk.mappers.spinnaker_wires import WIDEST, Cut, Wiring
+from hwsdk.programs.spinnaker_image import Block
 
 Floats = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -103,22 +105,27 @@ def _per_slice(node: Any, cut: Cut, rate: Floats, word_bytes: int) -> tuple[Floa
     """(expected events, bytes of words or kernels) of each slice of the targets."""
     k, n = len(cut.index), len(cut.slice_of)
     if isinstance(node, ConvSynapses):
-        events = np.bincount(cut.slice_of, weights=conv_events(node, rate).ravel(), minlength=k)
-        return events, np.full(k, 2.0 * node.weight.size + 8)
-    home = cut.slice_of[node.target % n]
-    return np.bincount(home, weights=rate[node.source], minlength=k), np.bincount(home, minlength=k) * float(word_bytes)
+        return cut.sums(conv_events(node, rate).ravel()), np.full(k, 2.0 * node.weight.size + 8)
+    events, words = np.zeros(n), np.zeros(n, np.int64)
+    sum_into(node.source, node.target, n, rate, events)
+    if word_bytes:
+        count_into(node.target, n, words)
+    return cut.sums(events), cut.sums(words.astype(np.float64)) * word_bytes
 
 
 def packets(layout: Layout, heard: list[Heard], activity: Activity) -> tuple[list[SliceId], Floats, IntArray, IntArray]:
     """(slices in the order of the PEs, packets a tick of each, pointers, PEs that hear each by ascending number)."""
-    slices = [s for pe in layout.pes for s in pe]
-    number = {s: k for k, s in enumerate(slices)}
-    pairs = np.unique(np.array([(number[h.wire.source, h.source], layout.home[h.wire.target, h.target][0])
-                                for h in heard], np.int64).reshape(-1, 2), axis=0)
-    ptr = np.searchsorted(pairs[:, 0], np.arange(len(slices) + 1)).astype(np.int64)
-    rates = {name: activity.of(name) for name in layout.cuts}
-    sent = np.array([rates[n][layout.cuts[n].index[k]].sum() for n, k in slices])
-    return slices, sent, ptr, pairs[:, 1].copy()
+    slices, n_pes = [s for pe in layout.pes for s in pe], len(layout.pes)
+    number = {n: np.zeros(len(c.index), np.int64) for n, c in layout.cuts.items()}
+    for k, (name, part) in enumerate(slices):
+        number[name][part] = k
+    hears = np.zeros((len(slices), n_pes), bool)
+    for h in heard:
+        hears[number[h.wire.source][h.source], np.repeat(layout.pe_of(h.wire.target), np.diff(h.ptr))] = True
+    source, pe = np.nonzero(hears)
+    ptr = np.searchsorted(source, np.arange(len(slices) + 1)).astype(np.int64)
+    sums = {n: c.sums(activity.of(n)) for n, c in layout.cuts.items()}
+    return slices, np.array([sums[n][k] for n, k in slices]), ptr, pe
 
 
 def predicted(layout: Layout, heard: list[Heard], limits: Limits, activity: Activity) -> tuple[Floats, Floats]:
@@ -129,21 +136,20 @@ def predicted(layout: Layout, heard: list[Heard], limits: Limits, activity: Acti
     fixed, out, more = np.full(n_pes, c["tick"]), np.zeros(n_pes), np.zeros((limits.phases.count, n_pes))
     silent = activity.times(0.0)
     for name, cut in layout.cuts.items():
-        pe = np.array([layout.home[name, k][0] for k in range(len(cut.index))])
+        pe = layout.pe_of(name)
         if name in network.populations:
             own = Own.of(network, name, layout.wiring.into(name), limits, silent)
             np.add.at(fixed, pe, cut.sizes * own.neuron_cycles)
         recorded = name in activity.records
-        fires = np.array([activity.of(name)[i].sum() for i in cut.index])
+        fires = cut.sums(activity.of(name))
         np.add.at(out, pe, fires * (c["spike_out"] + c["recorded"] * recorded))
     slices, sent, ptr, pes = packets(layout, heard, activity)
     phase = np.array([limits.phase(n) for n, _ in slices], np.int64)
     np.add.at(more, (np.repeat(phase, np.diff(ptr)), pes), np.repeat(sent, np.diff(ptr)) * c["packet"])
     for w in layout.wiring.wires:
         cut = layout.cuts[w.target]
-        pe = np.array([layout.home[w.target, k][0] for k in range(len(cut.index))])
         events, _ = _per_slice(w.node, cut, activity.of(w.source), 0)
-        np.add.at(more, (limits.phase(w.source), pe), events * event_cycles(w, limits))
+        np.add.at(more, (limits.phase(w.source), layout.pe_of(w.target)), events * event_cycles(w, limits))
     return fixed, out + more.max(axis=0)
 
 
@@ -158,24 +164,36 @@ def high_from(layout: Layout, heard: list[Heard], limits: Limits, low_cycles: fl
     quiet, _ = predicted(layout, [], limits, busiest.times(0.0))
     out = limits.cycles["spike_out"] + limits.cycles["recorded"]
     atoms = np.array([layout.neurons(p) for p in range(len(layout.pes))])
-    rows: dict[tuple[int, str, int], Any] = {}
-    for h in heard:
-        where = (layout.home[h.wire.target, h.target][0], h.wire.source, h.source)
-        rows[where] = rows.get(where, 0.0) + _row_cycles(h) * event_cycles(h.wire, limits)
-    worst = np.zeros(len(layout.pes))
-    for (pe, _, _), busy in rows.items():
-        worst[pe] = max(worst[pe], float(np.max(busy)))
-    room = (low_cycles - quiet - atoms * out) / (limits.cycles["packet"] + worst)
+    room = (low_cycles - quiet - atoms * out) / (limits.cycles["packet"] + _busiest_row(layout, heard, limits))
     return np.maximum(np.floor(room) + 1, 0).astype(np.int64)
 
 
-def _row_cycles(h: Heard) -> Any:
-    """Events of one packet, for each atom, or at most for a convolution."""
-    if not isinstance(h.wire.node, ConvSynapses):
-        return np.diff(h.block.rows)
-    node = h.wire.node
-    found = h.block.shape["out_channels"]
+def _busiest_row(layout: Layout, heard: list[Heard], limits: Limits) -> Floats:
+    """Cycles of the events of one packet, at most, on each PE."""
+    offset = dict(zip(layout.cuts, np.r_[0, np.cumsum([len(c.rank) for c in layout.cuts.values()])].tolist(),
+                      strict=False))
+    worst, busy = np.zeros(len(layout.pes)), np.zeros(sum(len(c.rank) for c in layout.cuts.values()))
+    into = {n: [h for h in heard if h.wire.target == n] for n in layout.cuts}
+    for pe, own in enumerate(layout.pes):
+        touched = [(h, slice(int(h.ptr[k]), int(h.ptr[k + 1]))) for n, k in own for h in into[n]]
+        for h, pairs in touched:
+            cut, cycles = layout.cuts[h.wire.source], event_cycles(h.wire, limits)
+            first, n = offset[h.wire.source] + cut.starts[h.source[pairs]], cut.sizes[h.source[pairs]]
+            if h.wire.kind == "conv":
+                for b, at, size in zip(h.blocks[pairs], first.tolist(), n.tolist(), strict=True):
+                    busy[at : at + size] += _row_events(h.wire.node, b) * cycles
+            else:
+                add_rows(h.rows, h.row_at[pairs], first, n, cycles, busy)
+        for source in {h.wire.source for h, _ in touched}:
+            part = busy[offset[source] : offset[source] + len(layout.cuts[source].rank)]
+            worst[pe] = max(worst[pe], part.max(initial=0.0))
+            part[:] = 0.0
+    return worst
+
+
+def _row_events(node: Any, block: Block) -> int:
+    """Events of one packet of a convolution at most."""
+    found = block.shape["out_channels"]
     for k, s, d in zip(node.kernel, node.stride, node.dilation, strict=True):
         found *= ceil(k / (s // gcd(s, d)))
-    return float(found)
-
+    return found

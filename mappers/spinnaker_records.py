@@ -15,8 +15,8 @@ Words = NDArray[np.uint32]
 MAX_REFRACTORY = (1 << 12) - 1
 
 
-def records(cell: Neuron, index: NDArray[np.int32]) -> Words:
-    """(n, fields) uint32 of some neurons of a population, as NEURON_FIELDS of its model says.
+def records(cell: Neuron) -> Words:
+    """(n, fields) uint32 of a population, as NEURON_FIELDS of its model says.
 
     Raises:
         UnsupportedError: REFRACTORY_RANGE.
@@ -24,18 +24,18 @@ def records(cell: Neuron, index: NDArray[np.int32]) -> Words:
     if isinstance(cell, EGRU):
         zero = np.zeros(cell.shape)
         columns = [zero, cell.theta, cell.bias_z, cell.bias_r, cell.bias_x, cell.bias_h]
-        return np.stack([floats(c.ravel()[index]) for c in columns], axis=1)
+        return np.stack([floats(c.ravel()) for c in columns], axis=1)
     if not isinstance(cell, SingleLIF):
         raise InternalError(f"no PE application for a {type(cell).__name__}")
     columns = [cell.decay_v, cell.bias, cell.v_threshold, cell.reset_by, cell.v_init]
     if cell.decay_u.any():
         columns = [cell.decay_u, cell.u_init, *columns]
-    return np.stack([*(floats(c.ravel()[index]) for c in columns), _control(cell, index)], axis=1)
+    return np.stack([*(floats(c.ravel()) for c in columns), _control(cell)], axis=1)
 
 
-def _control(cell: SingleLIF, index: NDArray[np.int32]) -> Words:
+def _control(cell: SingleLIF) -> Words:
     """Control words."""
-    rests = np.zeros(len(index), np.int64) if cell.refractory is None else cell.refractory.ravel()[index]
+    rests = np.zeros(cell.n, np.int64) if cell.refractory is None else cell.refractory.ravel()
     if rests.max(initial=0) > MAX_REFRACTORY:
         raise UnsupportedError(f"a refractory period of {int(rests.max())} steps; the limit is {MAX_REFRACTORY}",
                                code="REFRACTORY_RANGE", fix="use a longer step or a shorter period")

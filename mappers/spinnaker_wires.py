@@ -17,6 +17,7 @@ from hwsdk.ir.nodes import ConvSynapses, Input, Shape, Synapses, size
 from hwsdk.ir.plastic import PlasticSynapses
 from hwsdk.ir.recurrent import EGRU
 from hwsdk.mappers.maps import refuse_if_large
+from hwsdk.mappers.spinnaker_kernels import ascending
 from hwsdk.programs.spinnaker_image import DELAY_FIELD, LARGEST_WEIGHT, TARGET_BITS, WORD_BYTES
 
 IntArray = NDArray[np.int64]
@@ -56,31 +57,35 @@ class Tile:
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:
     """A sender in slices. index: elements of each slice in the order of its atoms; tiles: their boxes, where it has a
-    grid; slice_of, rank (n,): slice of each element, and its place in the order of slices and atoms.
+    grid; slice_of, rank (n,): slice of each element, and its place in the order of slices and atoms; order (n,): the
+    elements in this order; sizes: elements of each slice.
     """
 
     index: tuple[NDArray[np.int32], ...]
     tiles: tuple[Tile, ...] | None = None
     slice_of: NDArray[np.int32] = field(init=False)
     rank: IntArray = field(init=False)
+    order: NDArray[np.int32] = field(init=False)
+    sizes: IntArray = field(init=False)
 
     def __post_init__(self) -> None:
         order = np.concatenate(self.index)
+        object.__setattr__(self, "order", order)
+        object.__setattr__(self, "sizes", np.array([len(i) for i in self.index], np.int64))
         rank, where = np.empty(len(order), np.int64), np.empty(len(order), np.int32)
         rank[order] = np.arange(len(order))
-        where[order] = np.repeat(np.arange(len(self.index), dtype=np.int32), [len(i) for i in self.index])
+        where[order] = np.repeat(np.arange(len(self.index), dtype=np.int32), self.sizes)
         object.__setattr__(self, "rank", rank)
         object.__setattr__(self, "slice_of", where)
-
-    @property
-    def sizes(self) -> IntArray:
-        """Elements of each slice."""
-        return np.array([len(i) for i in self.index], np.int64)
 
     @property
     def starts(self) -> IntArray:
         """Ranks at which the slices begin, and the end."""
         return np.r_[0, np.cumsum(self.sizes)]
+
+    def sums(self, values: Floats) -> Floats:
+        """Over each slice, of a value of each element."""
+        return np.bincount(self.slice_of, weights=values, minlength=len(self.index))
 
 
 def ranges(bounds: IntArray | list[int]) -> Cut:
@@ -93,7 +98,7 @@ class Wire:
     """One projection from a sender to a population.
 
     node: explicit synapses by ascending source, or a convolution between two grids. delay: steps that a table entry
-    adds to the field of every word. uniform: all delays are the same.
+    adds to the field of every word; longest: the longest delay in steps.
     """
 
     name: str
@@ -102,16 +107,12 @@ class Wire:
     node: Synapses | PlasticSynapses | ConvSynapses
     kind: str
     delay: int
+    longest: int
 
     @property
     def word_bytes(self) -> int:
         """Of one synapse."""
         return WORD_BYTES[self.kind]
-
-    @property
-    def longest(self) -> int:
-        """The longest delay in steps."""
-        return int(np.max(self.node.delay_ticks, initial=0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,8 +154,7 @@ def wiring(network: Network) -> Wiring:
         for out in outs:
             if out.target in network.populations:
                 node = _stored(network, name, node, into.source, out.target, grids)
-                kind, delay = _kind(network, name, node, out.target)
-                found.append(Wire(name, into.source, out.target, node, kind, delay))
+                found.append(Wire(name, into.source, out.target, node, *_kind(network, name, node, out.target)))
     return Wiring(network, tuple(found), grids)
 
 
@@ -191,33 +191,34 @@ def _stored(network: Network, name: str, node: Synapses | ConvSynapses | Plastic
             return node
         refuse_if_large(prod(node.conv_shape) * prod(node.kernel) * node.weight.shape[1], f"the convolution {name}")
         return explicit(node)
-    if len(node.source) and (np.diff(node.source) < 0).any():
+    if not ascending(node.source):
         order = np.lexsort((node.target, node.source))
         return replace(node, source=node.source[order], target=node.target[order], weight=node.weight[order],
                        delay_ticks=node.delay_ticks[order])
     return node
 
 
-def _kind(network: Network, name: str, node: Synapses | ConvSynapses | PlasticSynapses, target: str) -> tuple[str, int]:
-    """(kind of word, delay of the table entries)."""
+def _kind(network: Network, name: str, node: Synapses | ConvSynapses | PlasticSynapses, target: str,
+          ) -> tuple[str, int, int]:
+    """(kind of word, delay of the table entries, longest delay)."""
     delays = np.atleast_1d(node.delay_ticks)
     low, high = (int(delays.min()), int(delays.max())) if delays.size else (1, 1)
     if high - (1 if isinstance(node, PlasticSynapses) else low) > DELAY_FIELD:
         raise UnsupportedError(f"delays of {low} to {high} steps; a word tells {DELAY_FIELD + 1} of them apart",
                                where=name, code="DELAY_RANGE", fix="use delays of 1 to 8 steps")
     if isinstance(network.nodes[target], EGRU):
-        return "csr", low
-    largest = int(np.abs(node.weight).max(initial=0))
+        return "csr", low, high
+    largest = int(max(node.weight.max(initial=0), -node.weight.min(initial=0)))
     if largest > LARGEST_WEIGHT["wide"]:
         raise UnsupportedError(f"an integer weight of {largest:,}; a word holds {LARGEST_WEIGHT['wide']:,}", where=name,
                                code="WEIGHT_RANGE", fix="quantise to 16 bits or fewer")
     if isinstance(node, ConvSynapses):
-        return "conv", low
+        return "conv", low, high
     if isinstance(node, PlasticSynapses):
-        return "plastic", 1
+        return "plastic", 1, high
     if low == high and largest <= LARGEST_WEIGHT["byte"]:
-        return "byte", low
-    return ("narrow" if largest <= LARGEST_WEIGHT["narrow"] else "wide"), low
+        return "byte", low, high
+    return ("narrow" if largest <= LARGEST_WEIGHT["narrow"] else "wide"), low, high
 
 
 def n_of(network: Network, sender: str) -> int:

@@ -72,7 +72,7 @@ def _interrupts(step: int, wiring: Any, run: Any) -> int:
 
 
 @inner
-def _cycles(p: int, wiring: Any, mine: Any) -> float:
+def _cycles(p: int, wiring: Any, mine: Any) -> Any:
     """Of one tick."""
     merge()
     c = wiring.timing
@@ -82,7 +82,7 @@ def _cycles(p: int, wiring: Any, mine: Any) -> float:
 
 
 @inner
-def _account(p: int, step: int, wiring: Any, run: Any) -> float:
+def _account(p: int, step: int, wiring: Any, run: Any) -> Any:
     """Add a tick of a PE to the counts; returns its seconds. Clock.high: its level."""
     merge()
     mine, tally, timing = run.scratch.mine, run.tally, wiring.timing
@@ -99,7 +99,7 @@ def _account(p: int, step: int, wiring: Any, run: Any) -> float:
     tally.pe_cycles[p] += cycles
     amounts[CYCLES_HIGH if high else CYCLES_LOW] += cycles
     run.clock.high[p] = high
-    return cycles / (timing.high_hz if high else timing.low_hz)  # type: ignore[no-any-return]
+    return cycles / (timing.high_hz if high else timing.low_hz)
 
 
 @inner
@@ -166,7 +166,7 @@ def _is_short(k: int, wiring: Any, run: Any) -> bool:
     oldest = k
     for e in range(len(run.clock.next)):
         oldest = min(oldest, run.clock.next[e])
-    return oldest <= k - len(run.mail.n)  # type: ignore[no-any-return]
+    return oldest <= k - len(run.mail.n)
 
 
 @kernel

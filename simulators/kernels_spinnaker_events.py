@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsdk.simulators.kernels_sync import inner
+from hwsdk.simulators.kernels_sync import inner, prefetch
 
 TARGET_BITS, DELAY_BITS = 10, 6
 """Of Words.word, from the lowest bit on; the weight is above."""
+AHEAD = 6
+"""Rows that are loaded before their turn."""
 ACC, CHANNELS, ROWS, COLUMNS, IN_PLANE, IN_WIDTH, OUT_PLANE = range(7)
 """Columns of Conv.shape."""
 
@@ -28,11 +30,11 @@ class Words(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Rows of float32 weights: ptr int64 (rows+1); weight float32 and index int32, the accumulator, of each."""
+    """Rows of float32 weights: ptr int64 (rows+1); weight float32 and target int32, the accumulator, of each."""
 
     ptr: NDArray[np.int64]
     weight: NDArray[np.float32]
-    index: NDArray[np.int32]
+    target: NDArray[np.int32]
 
 
 class Conv(NamedTuple):
@@ -56,11 +58,14 @@ class Conv(NamedTuple):
 
 @inner
 def deliver_words(atoms: Any, base: int, delay: int, t: int, words: Any, ring: Any, at: int, width: int, mask: int,
-                  ) -> int:
+                  ) -> Any:
     """Add the rows ``base + atoms`` to the ring; returns the words. delay: of all of them, -1 if they differ."""
     ptr, word, events = words.ptr, words.word, 0
     slot = at + ((t + delay) & mask) * width
     for k in range(len(atoms)):
+        if k + 2 * AHEAD < len(atoms):
+            prefetch(ptr, base + atoms[k + 2 * AHEAD])
+            prefetch(word, ptr[np.uint64(base + atoms[k + AHEAD])])
         row = np.uint64(base + atoms[k])
         first, last = ptr[row], ptr[row + np.uint64(1)]
         events += last - first
@@ -76,13 +81,14 @@ def deliver_words(atoms: Any, base: int, delay: int, t: int, words: Any, ring: A
 
 
 @inner
-def deliver_conv(atoms: Any, base: int, which: int, slot: int, conv: Any, ring: Any) -> int:
+def deliver_conv(atoms: Any, base: int, which: int, slot: int, conv: Any, ring: Any) -> Any:
     """Add the kernel of convolution ``which`` around senders ``base + atoms``; returns the weights that are added.
 
     slot: where the accumulators of the step begin.
     """
     shape, channel, kernel = conv.shape[which], conv.channel, conv.kernel
     in_plane, in_width, out_plane = np.uint32(shape[IN_PLANE]), np.uint32(shape[IN_WIDTH]), shape[OUT_PLANE]
+    first, channels, rows_at, columns_at = slot + shape[ACC], shape[CHANNELS], shape[ROWS], shape[COLUMNS]
     events = 0
     for k in range(len(atoms)):
         atom = np.uint32(base + atoms[k])
@@ -90,12 +96,12 @@ def deliver_conv(atoms: Any, base: int, which: int, slot: int, conv: Any, ring: 
         rest = np.uint32(atom - c * in_plane)
         y = np.uint32(rest // in_width)
         x = np.uint32(rest - y * in_width)
-        at = shape[CHANNELS] + np.int64(c)
+        at = channels + np.int64(c)
         offset, low, high = channel[at, 0], channel[at, 1], channel[at, 2]
-        row, column = shape[ROWS] + np.int64(y), shape[COLUMNS] + np.int64(x)
+        row, column = rows_at + np.int64(y), columns_at + np.int64(x)
         rows, columns = conv.row_ptr[row + 1] - conv.row_ptr[row], conv.column_ptr[column + 1] - conv.column_ptr[column]
         for i in range(conv.row_ptr[row], conv.row_ptr[row + 1]):
-            in_kernel, acc = offset + conv.row[i, 0], slot + shape[ACC] + conv.row[i, 1]
+            in_kernel, acc = offset + conv.row[i, 0], first + conv.row[i, 1]
             for j in range(conv.column_ptr[column], conv.column_ptr[column + 1]):
                 weights, to = in_kernel + conv.column[j, 0], acc + conv.column[j, 1]
                 for co in range(low, high):
@@ -105,9 +111,9 @@ def deliver_conv(atoms: Any, base: int, which: int, slot: int, conv: Any, ring: 
 
 
 @inner
-def deliver_pairs(atom: int, payload: Any, base: int, slot: int, pairs: Any, ring: Any) -> int:
+def deliver_pairs(atom: int, payload: Any, base: int, slot: int, pairs: Any, ring: Any) -> Any:
     """Add payload x weight of one row to the float32 ring; returns the words."""
     row = base + atom
-    for s in range(pairs.ptr[row], pairs.ptr[row + 1]):
-        ring[slot + pairs.index[s]] += pairs.weight[s] * payload
+    for s in range(np.uint64(pairs.ptr[row]), np.uint64(pairs.ptr[row + 1])):
+        ring[np.uint64(slot + pairs.target[s])] += pairs.weight[s] * payload
     return pairs.ptr[row + 1] - pairs.ptr[row]

@@ -102,7 +102,7 @@ def _collect(flags: Any, fired: Any) -> int:
 
 
 @inner
-def step_lif(first: int, last: int, rests: bool, cells: Any, states: Any, a: Any, fired: Any) -> int:
+def step_lif(first: int, last: int, rests: bool, cells: Any, states: Any, a: Any, fired: Any) -> Any:
     """One step of neurons first .. last - 1 with input ``a`` int32, which is cleared; those that fire are in ``fired``,
     as many as are returned. ``fired`` has one entry more than there are neurons.
     """

@@ -72,7 +72,7 @@ class Slices(NamedTuple):
 class Edges(NamedTuple):
     """E ways from a slice to a PE, by PE, then slice: ptr (P+1); source slice and its PE; flight float64, seconds;
     entry_ptr (E+1): the entries of the PE's population table that its packets match, X in all. kind: STATIC .. CSR;
-    base: the row of atom 0; delay in steps, -1 where words have their own; index: convolution or learner.
+    base: the row of atom 0; delay in steps, -1 where words have their own; which: convolution or learner.
     """
 
     ptr: Ints
@@ -83,7 +83,7 @@ class Edges(NamedTuple):
     kind: Ints
     base: Ints
     delay: Ints
-    index: Ints
+    which: Ints
 
 
 class Timing(NamedTuple):

@@ -37,7 +37,7 @@ class Learners(NamedTuple):
 
 class Memory(NamedTuple):
     """What changes: weight float32 (words), whole numbers; step int32 and trace float32 of the last pre spike of each
-    row and of the last post spikes of each neuron, a ring; count int64 of all post spikes of each neuron.
+    row and of the last post spikes of each neuron, a ring; posts int64, all post spikes of each neuron.
     """
 
     weight: NDArray[np.float32]
@@ -45,7 +45,7 @@ class Memory(NamedTuple):
     pre_trace: NDArray[np.float32]
     post_step: NDArray[np.int32]
     post_trace: NDArray[np.float32]
-    count: NDArray[np.int64]
+    posts: NDArray[np.int64]
 
 
 @inner
@@ -60,7 +60,7 @@ def _updated(word: int, row: int, target: int, delay: int, t: int, one: int, lea
     par, at = learners.par[one], learners.at[one]
     last, x, w = memory.pre_step[row], memory.pre_trace[row], memory.weight[word]
     begin, end = max(last - delay, 0), max(t - delay, 0)
-    history, count = at[HISTORY], memory.count[at[COUNT_AT] + target]
+    history, count = at[HISTORY], memory.posts[at[COUNT_AT] + target]
     ring, oldest = at[POST_AT] + target * history, max(count - history, 0)
     stop = count
     while stop > oldest and memory.post_step[ring + (stop - 1) % history] > end:
@@ -108,7 +108,7 @@ def remember_post(first: int, last: int, neuron: int, t: int, learners: Any, mem
     forgotten = 0
     for one in range(first, last):
         at = learners.at[one]
-        history, count = at[HISTORY], memory.count[at[COUNT_AT] + neuron]
+        history, count = at[HISTORY], memory.posts[at[COUNT_AT] + neuron]
         ring = at[POST_AT] + neuron * history
         trace = np.float32(1)
         if count:
@@ -119,7 +119,7 @@ def remember_post(first: int, last: int, neuron: int, t: int, learners: Any, mem
         if count >= history:
             forgotten += _needed(neuron, memory.post_step[k], one, learners, memory)
         memory.post_step[k], memory.post_trace[k] = t, trace
-        memory.count[at[COUNT_AT] + neuron] = count + 1
+        memory.posts[at[COUNT_AT] + neuron] = count + 1
     return forgotten
 
 

@@ -47,7 +47,7 @@ def stop_at(tally: Any, why: int, pe: int, other: int, step: int, need: float, l
 
 
 @inner
-def _arrived(e: int, k: int, start: float, wiring: Any, run: Any) -> int:
+def _arrived(e: int, k: int, start: float, wiring: Any, run: Any) -> Any:
     """The first window whose packets have not all reached the end of way ``e`` at ``start`` in window k."""
     merge()
     mail, pe, rows = run.mail, wiring.edges.pe[e], len(run.mail.n)
@@ -64,7 +64,7 @@ def _arrived(e: int, k: int, start: float, wiring: Any, run: Any) -> int:
 
 
 @inner
-def _waiting(p: int, k: int, start: float, wiring: Any, run: Any) -> int:
+def _waiting(p: int, k: int, start: float, wiring: Any, run: Any) -> Any:
     """Packets that have arrived at a PE. Sets Scratch.upto and, to all of them, Scratch.keep."""
     merge()
     mail, edges, rows, total = run.mail, wiring.edges, len(run.mail.n), 0
@@ -157,9 +157,9 @@ def _process(p: int, e: int, row: int, taken: int, n: int, wiring: Any, run: Any
             events = deliver_words(atoms, edges.base[x], edges.delay[x], t, wiring.words, run.ring, at, width, mask)
         elif kind == CONV:
             slot = at + ((t + edges.delay[x]) & mask) * width
-            events = deliver_conv(atoms, edges.base[x], edges.index[x], slot, wiring.conv, run.ring)
+            events = deliver_conv(atoms, edges.base[x], edges.which[x], slot, wiring.conv, run.ring)
         elif kind == PLASTIC:
-            events = deliver_plastic(atoms, edges.base[x], edges.index[x], t, wiring.learners, run.memory, run.ring,
+            events = deliver_plastic(atoms, edges.base[x], edges.which[x], t, wiring.learners, run.memory, run.ring,
                                      at, width, mask)
         mine[kind - STATIC + 1] += events
 
@@ -198,7 +198,7 @@ def _post(s: int, n: int, row: int, wiring: Any, run: Any, counts: Any) -> None:
 
 
 @inner
-def step_slice(p: int, t: int, s: int, row: int, written: int, wiring: Any, run: Any, counts: Any) -> int:
+def step_slice(p: int, t: int, s: int, row: int, written: int, wiring: Any, run: Any, counts: Any) -> Any:
     """Step t of the neurons of slice ``s``: update, record, learn and send. Returns the spikes written so far."""
     merge()
     pes, slices, mail, log, mine = wiring.pes, wiring.slices, run.mail, run.log, run.scratch.mine

@@ -6,7 +6,7 @@ words to the accumulators of the steps to come, updates its neurons, and sends a
 takes follows from counted events and the program's cycles, which are calibrated, not measured.
 
 Packets of one read are processed by sending PE and slice, then tick and atom; where the FIFO overflows, those that
-arrive first are kept. exp and tanh of an EGRU are rounded to float32 once.
+arrive first are kept. With a barrier PEs read while they wait for each other, and no FIFO overflows. exp and tanh of an EGRU are rounded to float32 once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hwsdk.simulators.spinnaker_check import sender_of
 from hwsdk.simulators.spinnaker_machine import Machine
 from hwsdk.simulators.spinnaker_machine import build as build
 from hwsdk.simulators.spinnaker_state import feed, longer, start
-from hwsdk.simulators.spinnaker_trace import Record, columns, trace, wanted
+from hwsdk.simulators.spinnaker_trace import Record, Sorted, columns, trace, wanted
 
 BLOCK = 1024
 MIN_BUFFER = 1 << 18
@@ -123,12 +123,12 @@ class _Sample:
     strict: bool
     sample: int
 
-    def go(self, progress: _Progress) -> Record:
+    def go(self, progress: _Progress) -> Sorted:
         """Run all windows, in blocks."""
         m, phases = self.machine, self.machine.program.phases
         buffer = max(MIN_BUFFER, 2 * len(m.u))
         run = start(m, feed(m, self.stimulus, self.steps), self.steps, self.column, FIRST_WINDOWS, buffer)
-        record, k, end = Record(run=run), 0, self.steps * phases
+        record, k, end = Record(run), 0, self.steps * phases
         while k < end:
             last = min(k + BLOCK * phases, end)
             done, written, why = run_windows(parts.Block(k, last, 0, self.strict), m.wiring, run)
@@ -139,8 +139,7 @@ class _Sample:
                 run = self._longer(run, done)
             progress.add(done // phases - k // phases)
             k = done
-        record.run = run
-        return record
+        return record.closed(m, self.steps)
 
     def _longer(self, run: parts.Run, window: int) -> parts.Run:
         """With room for packets of more windows."""
@@ -157,7 +156,8 @@ class _Sample:
             what = f"{need:,.0f} packets wait for a tick of step {step}, the FIFO holds {limit:,.0f}"
         else:
             late = why == parts.LATE_TICK
-            what = f"the tick of step {step} ends" if late else f"packets from {self._name(sender)} arrive"
+            what = f"a tick of step {step} ends" if late else \
+                f"packets read in a tick of step {step}, one too late, came from {self._name(sender)}"
             what += f" {need * 1e6:,.1f} us after its interrupt, a tick has {limit * 1e6:,.1f} us"
         return OverflowInStrictMode(what, where=f"sample {self.sample}, {self._name(pe)}", code=CODES[why],
                                     fix=REMEDIES[why])

@@ -30,7 +30,7 @@ def check(program: SpinnakerProgram, memories: list[PeMemory]) -> None:
     numbers = [*m.cycles.values(), m.hop_s, m.router_s, m.link_s, m.fifo]
     if set(CYCLES) - set(m.cycles) or not all(math.isfinite(x) and x >= 0 for x in numbers):
         raise broken(f"the machine's costs are not {', '.join(CYCLES)}, of 0 or more", where=program.name)
-    if min(m.low_hz, m.high_hz, program.tick_s, m.cycles["tick"]) <= 0:
+    if min(m.low_hz, m.high_hz, m.cycles["tick"]) <= 0 or (program.sync == "timer" and program.tick_s <= 0):
         raise broken("clocks, ticks and their cost must be above 0", where=program.name)
     if program.sync not in SYNC or program.level not in LEVELS or not 1 <= program.phases <= MAX_PHASES:
         raise broken(f"sync {program.sync!r}, level {program.level!r}, {program.phases} phases", where=program.name)

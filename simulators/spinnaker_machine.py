@@ -25,6 +25,7 @@ KINDS = {"narrow": parts.STATIC, "byte": parts.STATIC, "wide": parts.STATIC, "pl
          "conv": parts.CONV, "csr": parts.CSR}
 NEURON_CYCLES = {"source": "", "lif": "neuron_lif", "lif_curr": "neuron_curr", "egru": "neuron_egru"}
 LONGEST_REST = (1 << 12) - 1
+NO_LIMIT = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +52,7 @@ class Machine:
     @property
     def graded(self) -> bool:
         """Do packets carry payloads?"""
-        return self.wiring.cells.egru.shape[1] > 0
+        return bool(self.wiring.cells.egru.shape[1])
 
 
 def build(program: SpinnakerProgram) -> Machine:
@@ -63,7 +64,7 @@ def build(program: SpinnakerProgram) -> Machine:
     memories = [decode(program.image(pe)) for pe in range(program.n_pes)]
     check(program, memories)
     ways, rows = walk(program), Rows()
-    blocks = [rows.add(m) for m in memories]
+    blocks = [rows.add(m, f"pe {pe}") for pe, m in enumerate(memories)]
     for pe, (memory, own) in enumerate(zip(memories, blocks, strict=True)):
         check_blocks(program, pe, memory, own)
     words, pairs, conv, learners, weight = rows.parts()
@@ -95,7 +96,7 @@ def _timing(program: SpinnakerProgram, flight: float) -> Timing:
     c = {name: float(m.cycles[name]) for name in (
         "tick", "packet", "event_static", "event_conv", "event_plastic", "event_csr", "spike_out", "recorded")}
     level = parts.HIGH if barrier and program.level == "auto" else LEVELS.index(program.level)
-    return Timing(int(program.phases), level, 0.0 if barrier else float(program.tick_s), flight, int(m.fifo),
+    return Timing(int(program.phases), level, 0.0 if barrier else float(program.tick_s), flight, NO_LIMIT if barrier else int(m.fifo),
                   float(m.low_hz), float(m.high_hz), *c.values())
 
 

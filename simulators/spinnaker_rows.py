@@ -69,8 +69,8 @@ class Rows:
     kernel_at: dict[tuple[int, ...], int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=lambda: {"static": 0, "pairs": 0, "plastic": 0, "kernel": 0})
 
-    def add(self, memory: PeMemory) -> list[Row]:
-        """All blocks of a PE, in their order."""
+    def add(self, memory: PeMemory, where: str) -> list[Row]:
+        """All blocks of a PE, in their order. where: for an error."""
         found: dict[int, Row] = {}
         first = len(self.learners)
         for one, learner in enumerate(memory.learners):
@@ -81,9 +81,13 @@ class Rows:
             self.learner_ptr.append(self.counts["plastic"])
         for i, b in enumerate(memory.blocks):
             if b.kind == "plastic" and b.learner >= len(memory.learners):
-                raise broken(f"a block learns by rule {b.learner}, there are {len(memory.learners)}")
-            if b.kind != "plastic":
-                found[i] = self._conv(b) if b.kind == "conv" else self._pairs(b) if b.kind == "csr" else self._words(b)
+                raise broken(f"a block learns by rule {b.learner}, there are {len(memory.learners)}", where)
+            if b.rows[0] != 0:
+                raise broken("a block whose first row does not begin where its words do", where)
+            if b.kind == "conv":
+                found[i] = self._conv(b, where)
+            elif b.kind != "plastic":
+                found[i] = self._pairs(b) if b.kind == "csr" else self._words(b)
         return [found[i] for i in range(len(memory.blocks))]
 
     def _base(self, kind: str, rows: int) -> int:
@@ -115,12 +119,12 @@ class Rows:
         n = len(b.rows) - 1
         return Row(self._base("plastic", n), -1, learner, n, target, delay)
 
-    def _conv(self, b: Block) -> Row:
+    def _conv(self, b: Block, where: str) -> Row:
         """A convolution, unrolled along each axis."""
         f, kernel = b.shape, np.ascontiguousarray(np.transpose(b.kernel, (1, 2, 3, 0)), np.int16)
         if kernel.shape != (f["group_in"], f["kernel_y"], f["kernel_x"], f["out_channels"]) or min(
                 f[x] for x in ("stride_y", "stride_x", "dilation_y", "dilation_x", "group_in", "group_out")) < 1:
-            raise broken("a convolution whose kernel is not that of its record")
+            raise broken("a convolution whose kernel is not that of its record", where)
         plane, per_row = f["out_height"] * f["out_width"], f["kernel_x"] * f["out_channels"]
         at = self._kernel(kernel)
         self.shapes.append([f["first"], len(self.channel), len(self.row), len(self.column),
@@ -193,7 +197,7 @@ def _lists(lists: Sequence[Sequence[Sequence[int]]]) -> tuple[IntArray, NDArray[
 
 def pointers(lengths: Iterable[IntArray]) -> IntArray:
     """Where each of some rows begins, and the end of the last."""
-    return np.r_[0, np.cumsum(joined(list(lengths), np.int64))].astype(np.int64)
+    return np.asarray(np.r_[0, np.cumsum(joined(list(lengths), np.int64))], np.int64)
 
 
 def joined(parts: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:

@@ -73,8 +73,8 @@ def longer(machine: Machine, run: Run, window: int) -> Run:
     rows, (n, pes) = len(old.n), (old.n.shape[1], old.window.shape[1])
     new = _mail(2 * rows, old.atoms.shape[1], old.values.shape[1], n, pes)
     for w in range(max(window - rows, 0), window):
-        for to, at in zip(new, old, strict=True):
-            to[w % (2 * rows)] = at[w % rows]
+        for name in old._fields:
+            getattr(new, name)[w % (2 * rows)] = getattr(old, name)[w % rows]
     return run._replace(mail=new, scratch=_scratch(machine, 2 * rows))
 
 

@@ -13,6 +13,7 @@ from hwsdk.ir.data import Events
 from hwsdk.ir.trace import Trace
 from hwsdk.programs.spinnaker import STATES, SpinnakerProgram
 from hwsdk.simulators.kernels_spinnaker_parts import PE_COUNTS, SOURCE, STEP_AMOUNTS, STEP_COUNTS, Feed, Run
+from hwsdk.simulators.kernels_spinnaker_sort import Order, sort_spikes
 from hwsdk.simulators.spinnaker_machine import Machine
 
 IntArray = NDArray[np.int64]
@@ -28,19 +29,48 @@ EVENT_BYTES = 8
 
 @dataclass(slots=True)
 class Record:
-    """What one run gave, block by block: atom, step and value of all spikes."""
+    """What one run gave: atom, step and value of all spikes, block by block, and its last state."""
 
+    run: Run
     atoms: list[NDArray[np.int32]] = field(default_factory=list)
     steps: list[NDArray[np.int32]] = field(default_factory=list)
     values: list[Floats] = field(default_factory=list)
-    run: Run | None = None
 
     def add(self, run: Run, written: int) -> None:
         """The spikes of a block."""
+        self.run = run
         self.atoms.append(run.log.atom[:written].copy())
         self.steps.append(run.log.step[:written].copy())
         self.values.append(run.log.value[:written].copy())
-        self.run = run
+
+    def closed(self, machine: Machine, steps: int) -> Sorted:
+        """In the order of population, step and element."""
+        program, n = machine.program, len(machine.program.senders)
+        atom, step, value = (np.concatenate(x) for x in (self.atoms, self.steps, self.values))
+        place = np.r_[0, np.cumsum([s.n for s in program.senders])][machine.sender] + program.arrays.neuron
+        order = Order(place, np.zeros(int(place.max(initial=0)) + 2, np.int64), machine.sender * steps,
+                      np.zeros(n * steps + 1, np.int64), np.empty(len(atom), np.int64), np.empty_like(value))
+        to_atom, to_step = np.empty(len(atom), np.int32), np.empty(len(atom), np.int32)
+        carried = np.empty(len(value), np.float32)
+        sort_spikes(atom, step, value, order, to_atom, to_step, carried)
+        ptr = np.r_[0, order.groups[:-1].reshape(n, steps)[:, -1]]
+        return Sorted(self.run, ptr, to_step, program.arrays.neuron[to_atom], carried)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sorted:
+    """The spikes of one run by sender, step and element: ptr int64 (senders+1); step, index int32 and value float32."""
+
+    run: Run
+    ptr: IntArray
+    step: NDArray[np.int32]
+    index: NDArray[np.int32]
+    value: Floats
+
+    def of(self, sender: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
+        """(step, index, value) of one sender's; no values where packets carry none."""
+        own = slice(self.ptr[sender], self.ptr[sender + 1])
+        return self.step[own], self.index[own], self.value[own].astype(np.float64)
 
 
 def wanted(program: SpinnakerProgram, probes: Iterable[tuple[str, str]] | str) -> Probes:
@@ -77,9 +107,9 @@ def columns(machine: Machine, probes: Probes) -> tuple[NDArray[np.int32], dict[s
     return column, where
 
 
-def trace(machine: Machine, records: list[Record], steps: int, probes: Probes, where: dict[str, slice]) -> Trace:
+def trace(machine: Machine, records: list[Sorted], steps: int, probes: Probes, where: dict[str, slice]) -> Trace:
     """All samples as one trace."""
-    program, runs = machine.program, [r.run for r in records if r.run is not None]
+    program, runs = machine.program, [r.run for r in records]
     states = {(name, state): np.stack([r.log.states[ROW[state], :, where[name]] for r in runs])
               for name, state in probes}
     spikes = _spikes(machine, records, steps)
@@ -108,25 +138,15 @@ def _counts(machine: Machine, runs: list[Run], steps: int) -> dict[str, NDArray[
     return kinds
 
 
-def _spikes(machine: Machine, records: list[Record], steps: int) -> dict[str, Events]:
-    """Population -> its spikes in all samples, sorted."""
-    program = machine.program
-    first = np.r_[0, np.cumsum([s.n for s in program.senders])]
-    ident = first[machine.sender] + program.arrays.neuron
-    sample = np.repeat(np.arange(len(records)), [sum(map(len, r.atoms)) for r in records])
-    step = np.concatenate([np.zeros(0, np.int32), *(x for r in records for x in r.steps)])
-    atom = np.concatenate([np.zeros(0, np.int32), *(x for r in records for x in r.atoms)])
-    key = (sample * steps + step) * first[-1] + ident[atom]
-    value = np.concatenate([np.zeros(0, np.float32), *(x for r in records for x in r.values)])
-    order = np.argsort(key, kind="stable") if len(value) else slice(None)
-    cell, number = np.divmod(key[order] if len(value) else np.sort(key), first[-1])
-    sample, step = (x.astype(np.int32) for x in np.divmod(cell, steps))
-    value, found = value[order].astype(np.float64), {}
-    for k, s in enumerate(program.populations, len(program.inputs)):
-        own = (number >= first[k]) & (number < first[k + 1])
-        carried = value[own] if len(value) and s.model == "egru" else None
-        found[s.name] = Events(s.shape, len(records), steps, sample[own], step[own],
-                               (number[own] - first[k]).astype(np.int32), _unless_ones(carried))
+def _spikes(machine: Machine, records: list[Sorted], steps: int) -> dict[str, Events]:
+    """Population -> its spikes in all samples."""
+    found = {}
+    for k, s in enumerate(machine.program.populations, len(machine.program.inputs)):
+        own = [r.of(k) for r in records]
+        step, index, value = (np.concatenate(x) for x in zip(*own, strict=True))
+        sample = np.repeat(np.arange(len(records), dtype=np.int32), [len(x[0]) for x in own])
+        found[s.name] = Events(s.shape, len(records), steps, sample, step, index,
+                               _unless_ones(value) if s.model == "egru" else None)
     return found
 
 

@@ -16,7 +16,7 @@ from hwsdk import __version__
 from hwsdk.ir.semantics import CHOICES, PRESETS
 
 ANSWER_IS_NO, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
-MAX_BITS = 8
+MAX_BITS = 16
 
 CODES = "Exit codes: 0 done, 1 the answer is no (does not fit, chip differs), 2 bad input, 3 a bug in hwsdk."
 OVERVIEW = f"""\
@@ -197,8 +197,6 @@ def _search(parser: argparse.ArgumentParser) -> None:
                        help="how many placements to try (default fast)")
     group.add_argument("--time-budget", type=positive_number, metavar="SECONDS",
                        help="stop the search after so long; the result then depends on the machine")
-    group.add_argument("--step-time", type=positive_number, metavar="SECONDS",
-                       help="as many cores as it takes that none is busy for longer in a step")
     group.add_argument("--activity", metavar="TRACE.npz",
                        help="a trace of `hwsdk simulate` that tells how often neurons spike; default: --calibrate")
 
@@ -206,12 +204,26 @@ def _search(parser: argparse.ArgumentParser) -> None:
 def _quantisation(parser: argparse.ArgumentParser) -> None:
     """How to quantise and map."""
     group = parser.add_argument_group("quantising and mapping")
-    group.add_argument("--bits", type=whole_from(1, MAX_BITS), default=8, help="weight bits, 1 to 8 (default 8)")
+    group.add_argument("--bits", type=whole_from(1, MAX_BITS), default=8,
+                       help="weight bits (default 8); Loihi stores 1 to 8, SpiNNaker 2 stores 2 to 16")
     group.add_argument("--per-channel", action="store_true", help="one weight scale a channel")
     group.add_argument("--chips", type=whole_from(1), default=1, help="chips at hand (default 1)")
     group.add_argument("--packing", choices=("layer", "dense", "spread"), default="layer",
                        help="fewest cores for every layer, small parts together, or all cores that shorten a step")
+    group.add_argument("--step-time", type=positive_number, metavar="SECONDS",
+                       help="Loihi: as many cores as it takes that none is busy for longer in a step; SpiNNaker 2: the "
+                       "length of a step (default 1e-3)")
+    group.add_argument("--option", type=_named, action="append", default=[], metavar="NAME=VALUE",
+                       help="what only this target knows, such as level=low for spinnaker2; see its page in docs/")
     group.add_argument("--seed", type=whole_from(0), default=0, help="of the placement (default 0)")
+
+
+def _named(text: str) -> tuple[str, str]:
+    """(name, value) of name=value."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def whole_from(least: int, most: int | None = None) -> Callable[[str], int]:

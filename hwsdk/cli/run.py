@@ -144,7 +144,8 @@ def _compile(a: argparse.Namespace) -> Answer:
         activity = load_trace(a.activity) if a.activity else None
         program = compiler.compile(net, a.target, data=data, bits=a.bits, per_channel=a.per_channel, chips=a.chips,
                                    packing=a.packing, seed=a.seed, effort=a.effort, time_budget=a.time_budget,
-                                   step_time=a.step_time, activity=activity, say=say.phase)
+                                   step_time=a.step_time, activity=activity, target_options=dict(a.option),
+                                   say=say.phase)
         if a.output:
             program.save(a.output)
     used = compiler.summary(program)
@@ -172,7 +173,7 @@ def _simulate(a: argparse.Namespace) -> Answer:
             save_trace(trace, a.output, program.digest())
     body: dict[str, Any] = {"target": program.target, "digest": program.digest(), "output": a.output,
                             "samples": trace.n_samples, "steps": trace.n_steps, "notes": list(data.notes),
-                            "counts": {n: int(c.sum()) for n, c in trace.counts.items()},
+                            "counts": {n: c.sum().item() for n, c in trace.counts.items()},
                             "spikes": {n: len(e) for n, e in trace.spikes.items()}}
     lines = [trace_text(program, trace, data)]
     outputs = [n for n in program.outputs if n in trace.spikes]
@@ -219,7 +220,8 @@ def _verify(a: argparse.Namespace) -> Answer:
     data = compiler.load_data(a.input, net, **_data_options(a))
     with bar("float reference", a.quiet) as say:
         report = compiler.verify(net, a.target, data, bits=a.bits, per_channel=a.per_channel, chips=a.chips,
-                                 packing=a.packing, seed=a.seed, calibrate=a.calibrate, progress=say.step)
+                                 packing=a.packing, seed=a.seed, calibrate=a.calibrate, step_time=a.step_time,
+                                 target_options=dict(a.option), progress=say.step)
     return 0 if report.ok else ANSWER_IS_NO, report.to_dict(), report.to_text()
 
 

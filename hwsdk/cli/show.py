@@ -96,17 +96,37 @@ def trace_text(program: Program, trace: Trace, data: Stimulus) -> str:
     lines += [f"  note: {text}" for text in data.notes]
     lines += _cut([_layer(n, e.n, len(e), trace) for n, e in trace.spikes.items() if n not in program.outputs])
     totals = {n: int(np.asarray(c).sum()) for n, c in trace.counts.items()}
-    lines += [f"  {text:32} {totals[n]:16,}" for n, text in COUNTED.items() if n in totals]
+    shown = {n: text for n, text in COUNTED.items() if totals.get(n) or (n in ALWAYS and n in totals)}
+    lines += [f"  {text:32} {totals[n]:16,}" for n, text in shown.items()]
+    lines += [f"  {text:32} {np.asarray(trace.counts[n]).max() * scale:16,.4g}" for n, (text, scale) in PEAKS.items()
+              if n in trace.counts]
     lines += [f"  note: {totals[n]:,} {text}" for n, text in OVERFLOWS.items() if totals.get(n)]
     return "\n".join(lines) + "\n"
 
 
 COUNTED = {"neuron_updates": "neuron updates", "synaptic_operations": "synaptic operations",
            "messages": "messages between cores", "hops_ew": "hops east-west", "hops_ns": "hops north-south",
-           "chip_crossings": "chip borders crossed"}
+           "packets_sent": "packets sent", "packets": "packets that reach a PE", "hops": "hops on the chip",
+           "chip_crossings": "chip borders crossed", "static_events": "synaptic events, static words",
+           "conv_events": "synaptic events, kernels", "plastic_events": "synaptic events, learning",
+           "csr_events": "synaptic events, float words", "cycles_low": "active cycles, low level",
+           "cycles_high": "active cycles, high level"}
+ALWAYS = {"neuron_updates", "synaptic_operations", "messages", "hops_ew", "hops_ns", "chip_crossings", "packets"}
+"""Counts that are shown even if they are 0."""
+PEAKS = {"busy_seconds": ("longest work of a PE in a step, us", 1e6),
+         "pe_fifo_peak": ("packets in the fullest FIFO", 1.0)}
+"""Counts whose largest value is shown, in other units."""
 OVERFLOWS = {
     "wraps": "times a synaptic current wrapped round at 24 bits: spikes may be wrong; compile with --calibrate DATA",
     "clips": "times a membrane stayed at the end of its 24 bits (--strict stops at the first)",
+    "late_ticks": "times a PE was not done with its tick in time (--strict stops at the first)",
+    "lost_ticks": "ticks were lost by PEs that were late: they run behind from then on",
+    "late_packets": "packets came too late for their tick and acted one later",
+    "dropped_packets": "packets found the input of a PE full and were dropped: spikes may be wrong",
+    "forgotten_posts": "post spikes were forgotten that a learning rule could still have needed; compile with a longer "
+                       "history (--option history=N)",
+    "source_refills": "times a spike source was filled again by the host during a run",
+    "record_flushes": "times a recording was read out by the host during a run",
 }
 
 

@@ -24,10 +24,11 @@ class EGRU(Neuron):
         y = c where c > theta, else 0            the graded event
         h' = c - theta where c > theta, else c
 
-    sigma(x) = 1 / (1 + exp(-x)). Every operation is rounded to the semantics' precision, nothing is fused; exp and tanh
-    are the platform's, so that two machines agree but for their last bit or two. What arrives at a port is added up
-    from 0 in each projection, by ascending source, then over the projections by name. Recurrent connections carry y,
-    one step late. theta lies in 0..1; h starts at 0.
+    sigma(x) = 1 / (1 + exp(-x)). Every operation is rounded to the semantics' precision, nothing is fused. In float32
+    exp and tanh are those of float64, rounded once: correct to the last bit but in about one case of 10^8, in which
+    two machines may differ; in float64 they are the platform's. What arrives at a port is added up from 0 in each
+    projection, by ascending source, then over the projections by name. Recurrent connections carry y, one step late.
+    theta lies in 0..1; h starts at 0.
 
     Raises:
         ModelError: THETA_RANGE, SHAPE_MISMATCH.

@@ -111,8 +111,13 @@ PRESETS: dict[str, Semantics] = {
     # lava and lava-dl processes: every connection takes one step.
     "lava": Semantics(dt=1.0, connection_delay=1),
     "lava-dl": Semantics(dt=1.0, connection_delay=1),
-    # py-spinnaker2 on NIR: input and recurrent delay 1, bias as a membrane current; weights are truncated to 8 bits.
+    # py-spinnaker2 on NIR, as the scripts of the NIR paper ran it: input and recurrent delay 1, bias as a membrane
+    # current; weights are scaled and truncated to 8 bits (hwsdk.ir.formats.spinnaker2).
     "spinnaker2": Semantics(dt=1e-4, input_delay=1, bias_path="membrane"),
+    # The defaults of its ConversionConfig: dt of one second, conn_delay 1, which is two steps; weights truncated as
+    # they are.
+    "py-spinnaker2": Semantics(dt=1.0, integrator="exponential", reset="subtract", connection_delay=2,
+                               recurrent_delay=2, bias_path="membrane"),
 }
 
 

@@ -50,8 +50,8 @@ def header(image: NDArray[np.uint8]) -> Header:
     return found
 
 
-def decode(image: NDArray[np.uint8]) -> PeMemory:
-    """The content of an image.
+def decode(image: NDArray[np.uint8], *, blocks: bool = True) -> PeMemory:
+    """The content of an image; without its population table if not ``blocks``.
 
     Raises:
         ProgramError: BAD_IMAGE, sections that do not fit together.
@@ -64,7 +64,8 @@ def decode(image: NDArray[np.uint8]) -> PeMemory:
                        for k, n, f, _ in _section(image, head, "at_slices", 4 * head["slices"]).reshape(-1, 4))
         fields = len(NEURON_FIELDS[model])
         memory = PeMemory(
-            APPLICATIONS[head["application"]], model, slices, _blocks(image, head), _learners(image, head),
+            APPLICATIONS[head["application"]], model, slices, _blocks(image, head) if blocks else (),
+            _learners(image, head),
             _section(image, head, "at_neurons", fields * head["neurons"]).reshape(head["neurons"], fields),
             head["slots"], head["phases"], head["high_from"], head["history"])
     except (IndexError, ValueError) as error:

@@ -16,6 +16,7 @@ left to buffers (spike lists, recordings). All offsets are in bytes from the sta
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,11 +156,29 @@ def floats(values: NDArray[Any]) -> Words:
     return np.ascontiguousarray(values, np.float32).view(np.uint32)
 
 
-def zeroed_bytes(memory: PeMemory) -> int:
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedRows:
+    """Consecutive explicit entries as an image holds them, where Blocks would be many.
+
+    table uint32 (entries, 3): the index counts from the first word of ``rows``, uint32, which holds the rows of all
+    entries. Where their words begin counts in bytes from the first of ``words``, uint8, of 8 bytes or a multiple; this
+    offset stands in rows at offset_at (entries). plastic_rows: rows of plastic entries.
+    """
+
+    table: Words
+    rows: Words
+    offset_at: NDArray[np.int64]
+    words: NDArray[np.uint8]
+    plastic_rows: int = 0
+
+
+def zeroed_bytes(memory: PeMemory, parts: Sequence[Block | PackedRows] | None = None) -> int:
     """What the PE lays out behind its image: accumulators, histories, and a recording of at least one tick."""
     n = memory.n
     ring = 4 * ACCUMULATORS[memory.model] * n * memory.slots
-    plastic = sum(len(b.rows) - 1 for b in memory.blocks if b.kind == "plastic")
+    plastic = sum(b.plastic_rows if isinstance(b, PackedRows) else len(b.rows) - 1
+                  for b in (memory.blocks if parts is None else parts)
+                  if isinstance(b, PackedRows) or b.kind == "plastic")
     post = len(memory.learners) * n * (HISTORY_HEAD + HISTORY_BYTES * memory.history)
     return ring + PRE_BYTES * plastic + post + sum(record_bytes(s.n) for s in memory.slices if s.records)
 
@@ -169,18 +188,20 @@ def record_bytes(n: int) -> int:
     return 4 * -(-n // 32)
 
 
-def encode(memory: PeMemory) -> NDArray[np.uint8]:
-    """The image of a PE.
+def encode(memory: PeMemory, parts: Sequence[Block | PackedRows] | None = None) -> NDArray[np.uint8]:
+    """The image of a PE; parts: what its table holds, instead of memory.blocks.
 
     Raises:
         ProgramError: IMAGE_FIELD, a number that its field cannot hold.
     """
-    words, at_word = _word_section(memory.blocks)
-    shapes, rows, index = _rows_and_shapes(memory.blocks, at_word)
+    parts = memory.blocks if parts is None else parts
+    words, at_word = _word_section(parts)
+    shapes, rows, index = _rows_and_shapes(parts, at_word)
+    table = _table(parts, index)
     decays = [d for x in memory.learners for d in (x.plus, x.minus)]
     sections = {
         "slices": _flat([[s.key, s.n, s.phase | s.sends * SENDS | s.records * RECORDS, 0] for s in memory.slices]),
-        "table": _table(memory.blocks, index), "shapes": shapes, "rows": rows, "learners": _learners(memory.learners),
+        "table": table, "shapes": shapes, "rows": rows, "learners": _learners(memory.learners),
         "decays": floats(np.concatenate(decays)) if decays else np.zeros(0, np.uint32),
         "words": words, "neurons": np.ascontiguousarray(memory.neurons, np.uint32).ravel(),
     }
@@ -191,10 +212,11 @@ def encode(memory: PeMemory) -> NDArray[np.uint8]:
         end += section.nbytes
     head = dict(
         magic=MAGIC, layout=LAYOUT, application=APPLICATIONS.index(memory.application),
-        model=MODELS.index(memory.model), neurons=memory.n, slices=len(memory.slices), entries=len(memory.blocks),
+        model=MODELS.index(memory.model), neurons=memory.n, slices=len(memory.slices), entries=len(table) // 3,
         shapes=len(shapes) // len(CONV_FIELDS), rows=len(rows), learners=len(memory.learners),
         decays=len(sections["decays"]), word_bytes=words.nbytes, slots=memory.slots, phases=memory.phases,
-        high_from=memory.high_from, history=memory.history, stored=end, needed=end + zeroed_bytes(memory), **at)
+        high_from=memory.high_from, history=memory.history, stored=end, needed=end + zeroed_bytes(memory, parts),
+        **at)
     image = np.zeros(end, np.uint8)
     image[: 4 * len(HEADER_FIELDS)] = np.array([head[f] for f in HEADER_FIELDS], "<u4").view(np.uint8)
     for name, section in sections.items():
@@ -207,22 +229,29 @@ def _flat(rows: list[list[int]]) -> Words:
     return np.array(rows, np.uint32).ravel() if rows else np.zeros(0, np.uint32)
 
 
-def _word_section(blocks: tuple[Block, ...]) -> tuple[NDArray[np.uint8], list[int]]:
-    """(all words and kernels, where each block's begin); blocks that share one array store it once."""
-    parts: list[NDArray[np.uint8]] = []
+def _word_section(parts: Sequence[Block | PackedRows]) -> tuple[NDArray[np.uint8], list[int]]:
+    """(all words and kernels, where those of each part begin); blocks that share one kernel store it once."""
+    found: list[NDArray[np.uint8]] = []
     seen: dict[int, int] = {}
     at, end = [], 0
-    for b in blocks:
-        array = b.kernel if b.kind == "conv" else b.words
-        if id(array) not in seen or b.kind != "conv":
-            raw = _csr(b) if b.kind == "csr" else np.ascontiguousarray(array).view(np.uint8).ravel()
-            padded = np.zeros(-(-len(raw) // 8) * 8, np.uint8)
-            padded[: len(raw)] = raw
-            seen[id(array)] = end
-            parts.append(padded)
-            end += len(padded)
-        at.append(seen[id(array)])
-    return np.concatenate(parts) if parts else np.zeros(0, np.uint8), at
+    for b in parts:
+        if isinstance(b, Block) and b.kind == "conv" and id(b.kernel) in seen:
+            at.append(seen[id(b.kernel)])
+            continue
+        raw = b.words if isinstance(b, PackedRows) else _raw(b)
+        if isinstance(b, Block) and b.kind == "conv":
+            seen[id(b.kernel)] = end
+        at.append(end)
+        found += [raw, np.zeros(-len(raw) % 8, np.uint8)]
+        end += len(raw) + len(found[-1])
+    return np.concatenate(found) if found else np.zeros(0, np.uint8), at
+
+
+def _raw(b: Block) -> NDArray[np.uint8]:
+    """Words or kernel of a block."""
+    if b.kind == "csr":
+        return _csr(b)
+    return np.ascontiguousarray(b.kernel if b.kind == "conv" else b.words).view(np.uint8).ravel()
 
 
 def _csr(b: Block) -> NDArray[np.uint8]:
@@ -230,25 +259,27 @@ def _csr(b: Block) -> NDArray[np.uint8]:
     return np.stack([floats(b.words), b.targets], axis=1).view(np.uint8).ravel()
 
 
-def _rows_and_shapes(blocks: tuple[Block, ...], at_word: list[int]) -> tuple[Words, Words, list[int]]:
-    """(convolution records, row pointers, index of each block in its section)."""
+def _rows_and_shapes(parts: Sequence[Block | PackedRows], at_word: list[int]) -> tuple[Words, Words, list[int]]:
+    """(convolution records, row pointers, index of each part in its section)."""
     shapes: list[list[int]] = []
     rows: list[Words] = []
     index, n_rows = [], 0
-    for b, at in zip(blocks, at_word, strict=True):
-        if b.kind == "conv":
+    for b, at in zip(parts, at_word, strict=True):
+        if isinstance(b, Block) and b.kind == "conv":
             index.append(len(shapes))
             shapes.append([*(b.shape[f] for f in CONV_FIELDS[:-1]), at])
-        else:
-            index.append(n_rows)
-            rows.append(_row_words(b, at))
-            n_rows += len(rows[-1])
+            continue
+        index.append(n_rows)
+        rows.append(_row_words(b, at) if isinstance(b, Block) else b.rows.copy())
+        if isinstance(b, PackedRows):
+            rows[-1][b.offset_at] += np.uint32(at)
+        n_rows += len(rows[-1])
     pointers = np.concatenate(rows) if rows else np.zeros(0, np.uint32)
     return np.array(shapes, np.int64).astype(np.uint32).ravel(), pointers, index
 
 
-def row_section_bytes(n: int) -> int:
-    """Of an entry with n rows."""
+def row_section_bytes(n: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of entries with n rows each."""
     return 8 + 4 * -(-(n + 1) * ROW_BYTES // 4)
 
 
@@ -262,16 +293,37 @@ def _row_words(b: Block, at: int) -> Words:
     return np.concatenate([np.array([len(b.rows) - 1, at], np.uint32), counts.view("<u4")])
 
 
-def _table(blocks: tuple[Block, ...], index: list[int]) -> Words:
+def _table(parts: Sequence[Block | PackedRows], index: list[int]) -> Words:
     """The population table."""
-    rows = []
-    for b, i in zip(blocks, index, strict=True):
-        delay = b.learner if b.kind == "plastic" else b.delay
-        if not (0 <= delay <= MAX_ENTRY_DELAY and 0 <= b.phase < MAX_PHASES and i < 1 << 20):
-            raise ProgramError(f"a {b.kind} block with phase {b.phase}, delay or learner {delay} and index {i}",
-                               code="IMAGE_FIELD", fix="at most 16 phases, 16 learners and a million rows a PE")
-        rows.append([b.key, b.mask, KINDS.index(b.kind) | b.phase << 4 | delay << 8 | i << 12])
-    return _flat(rows)
+    found = [np.zeros(0, np.uint32)]
+    for b, i in zip(parts, index, strict=True):
+        if isinstance(b, PackedRows):
+            last = int(b.table[-1, 2] >> 12) if len(b.table) else 0
+            _require_field("rows", 0, 0, i + last)
+            found.append((b.table + np.array([0, 0, i << 12], np.uint32)).ravel())
+        else:
+            delay = b.learner if b.kind == "plastic" else b.delay
+            found.append(table_words(np.array([b.key]), np.array([b.mask]), b.kind, b.phase, delay, i).ravel())
+    return np.concatenate(found)
+
+
+def table_words(key: NDArray[np.int64], mask: NDArray[np.int64], kind: str, phase: int, delay: int,
+                index: NDArray[np.int64] | int) -> Words:
+    """(entries, 3) of the population table; delay: of the words, or the number of the learner of plastic ones.
+
+    Raises:
+        ProgramError: IMAGE_FIELD.
+    """
+    _require_field(kind, phase, delay, int(np.max(index, initial=0)))
+    rest = KINDS.index(kind) | phase << 4 | delay << 8 | np.asarray(index, np.int64) << 12
+    return np.stack([key, mask, np.broadcast_to(rest, key.shape)], axis=1).astype(np.uint32)
+
+
+def _require_field(kind: str, phase: int, delay: int, index: int) -> None:
+    """The numbers of a table entry."""
+    if not (0 <= delay <= MAX_ENTRY_DELAY and 0 <= phase < MAX_PHASES and index < 1 << 20):
+        raise ProgramError(f"a {kind} block with phase {phase}, delay or learner {delay} and index {index}",
+                           code="IMAGE_FIELD", fix="at most 16 phases, 16 learners and a million rows a PE")
 
 
 def _learners(learners: tuple[Learner, ...]) -> Words:

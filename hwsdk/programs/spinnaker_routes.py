@@ -80,13 +80,12 @@ class _Router:
     def entry(self, chip: int, key: int, n: int) -> int | None:
         """The entry that takes keys key .. key + n - 1 on a chip, or None."""
         lo, hi = self.arrays.router_ptr[chip], self.arrays.router_ptr[chip + 1]
-        first, last = ((np.int64(k) & self.mask[lo:hi]) == self.key[lo:hi] for k in (key, key + n - 1))
-        either = np.flatnonzero(first | last)
-        if not len(either):
-            return None
-        r = int(either[0])
         low_bits = (1 << (key ^ (key + n - 1)).bit_length()) - 1
-        if not (first[r] and last[r]) or self.mask[lo + r] & low_bits:
+        some = np.flatnonzero(((self.key[lo:hi] ^ key) & self.mask[lo:hi] & ~low_bits) == 0)
+        if not len(some):
+            return None
+        r = int(some[0])
+        if self.mask[lo + r] & low_bits:
             raise _bad(f"entry {r} of chip {chip} splits the slice with the keys from {key:#x} on")
         return int(lo + r)
 

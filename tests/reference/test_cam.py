@@ -4,71 +4,38 @@ parts of the learning rule are worth there, and other sequences of operations ag
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+import cam_memories as memories
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from cam_memories import BITS, CUES, dictionary, few, network_of
+from hypothesis import given
 
 import hwsdk
+from examples import cam_memory as cam
 from hwsdk.ir.network import Network
 from hwsdk.ir.nodes import Synapses, frozen
 from hwsdk.ir.plastic import PlasticSynapses
 from hwsdk.simulators import reference
 from hwsdk.simulators.reference_plastic import PairLearner, PlasticLine
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def load_example() -> Any:
-    """examples/cam_memory.py as a module."""
-    spec = importlib.util.spec_from_file_location("cam_memory", ROOT / "examples" / "cam_memory.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["cam_memory"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-cam = load_example()
-
 
 @pytest.fixture(scope="module")
 def published(corpus) -> dict[int, dict[str, Any]]:
     """Experiment -> its published table."""
-    return {k: json.loads((corpus / "cam" / f"cam_experiment{k}.json").read_text()) for k in (1, 3)}
-
-
-def network_of(table: dict[str, Any]) -> Network:
-    return cam.cam_network(table["cue_size"], table["cont_size"])
+    return {k: memories.table_of(corpus, k) for k in memories.EXPERIMENTS}
 
 
 def replay(network: Network, table: dict[str, Any]) -> tuple[int, int, int]:
     """(cells, cells that differ, spikes) of a run with the published stimulus."""
-    ticks = table["ticks"]
-    inputs = {name: [(t, i) for i, times in enumerate(rows) for t in times]
-              for name, rows in table["input_spike_ticks"].items()}
-    stimulus = cam.from_ticks(network, inputs, ticks)
-    trace = reference.run(network, stimulus)
-    wrong = spikes = 0
-    for name, recorded in table["spikes"].items():
-        events = stimulus.inputs[name] if name in stimulus.inputs else trace.spikes[name]
-        got = {(int(t), int(i)) for t, i in zip(events.step, events.index, strict=True)}
-        expected = {(t, i) for t, ids in recorded for i in ids}
-        wrong += len({t for t, _ in got ^ expected})
-        spikes += len(got)
-    return len(table["spikes"]) * ticks, wrong, spikes
+    stimulus = memories.stimulus_of(network, table)
+    return memories.compared(table, stimulus, reference.run(network, stimulus))
 
 
-@pytest.mark.parametrize(("experiment", "cells", "spikes", "sizes"), [
-    (1, 1080, 322, (71, 295, 100)), (3, 1680, 504, (95, 896, 192))])
-def test_every_recorded_spike(published, experiment, cells, spikes, sizes):
+@pytest.mark.parametrize(("experiment", "sizes"), [(1, (71, 295, 100)), (3, (95, 896, 192))])
+def test_every_recorded_spike(published, experiment, sizes):
+    cells, spikes = memories.EXPERIMENTS[experiment]
     network = network_of(published[experiment])
     learning = sum(network.nodes[n].parameters() for n in (cam.CUE_TO_CONTENT, cam.CONTENT_TO_CUE))
     assert (network.n_neurons, sum(len(n.weight) for n in network.nodes.values() if hasattr(n, "weight")),
@@ -143,26 +110,6 @@ def test_a_changed_rule_gives_other_spikes(published, monkeypatch, change, wrong
     assert found == wrong
 
 
-def dictionary(operations: list[Any]) -> list[tuple[set[int], set[int]]]:
-    """What a dictionary from cues to sets of bits answers to each operation, with what was asked repeated."""
-    memory: dict[int, set[int]] = {}
-    answers = []
-    for op in operations:
-        if op.kind == "learn":
-            memory[op.cue] = set(op.content)
-        known = memory.get(op.cue, set()) if op.cue is not None else set(op.content)
-        cues = {op.cue} if op.cue is not None else {c for c, bits in memory.items() if bits & op.content}
-        answers.append((cues, known))
-    return answers
-
-
-CUES, BITS = 5, 10
-cues, bits = st.integers(0, CUES - 1), st.integers(0, BITS - 1)
-questions = cues.map(cam.recall_cue) | bits.map(lambda bit: cam.recall_content({bit}))
-lessons = st.builds(cam.learn, cues, st.frozensets(bits, min_size=1))
-few = settings(max_examples=25, deadline=None, derandomize=True)
-
-
 def ask(operations: list[Any], slot: int) -> list[tuple[set[int], set[int]]]:
     """The answers of the spiking memory."""
     network = cam.cam_network(CUES, BITS)
@@ -171,18 +118,15 @@ def ask(operations: list[Any], slot: int) -> list[tuple[set[int], set[int]]]:
 
 
 @few
-@given(st.lists(lessons | questions, min_size=1, max_size=14))
+@given(memories.sequences)
 def test_learning_anew_forgets_at_20_steps_an_operation(operations):
     assert ask(operations, 20) == dictionary(operations)
 
 
 @few
-@given(st.lists(lessons | questions, min_size=1, max_size=14), st.frozensets(bits, min_size=1))
+@given(memories.sequences, memories.several)
 def test_what_is_learned_once_is_recalled_at_10_steps_an_operation(operations, several):
-    """Several bits at once are asked for last, because asking for them joins each with the cues of the others."""
-    seen: set[int] = set()
-    once = [op for op in operations if op.kind != "learn" or not (op.cue in seen or seen.add(op.cue))]
-    once.append(cam.recall_content(several))
+    once = memories.learned_once(operations, several)
     assert ask(once, 10) == dictionary(once)
 
 

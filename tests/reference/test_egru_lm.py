@@ -47,9 +47,10 @@ def test_the_language_model_is_sparse_and_has_learned(trained: tuple):
 
 def test_the_language_model_writes_words(trained: tuple):
     params, _ = trained
-    text = deploy.generate(params, deploy.network(params, "float32"), "on friday ", 300)
+    net = deploy.network(params, "float32")
+    text = deploy.generate(params, deploy.on_reference(net), "on friday ", 300)
     assert text.startswith("on friday ")
-    assert text == deploy.generate(params, deploy.network(params, "float32"), "on friday ", 300)
+    assert text == deploy.generate(params, deploy.on_reference(net), "on friday ", 300)
     known = set(write(20_000, 3).replace(".", "").split())
     words = text.replace(".", "").split()[:-1]
     assert np.mean([word in known for word in words]) > 0.9, text

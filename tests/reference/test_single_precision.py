@@ -6,15 +6,14 @@ paper (corpus/nir_paper); the accuracies of the L2MU at each width of its weight
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+import cam_memories as memories
 import numpy as np
 import pytest
 
 import hwsdk
-from examples import cam_memory as cam
 from examples import l2mu_braille as l2mu
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.network import Network
@@ -33,26 +32,17 @@ def single(network: Network, **options: Any) -> Network:
 
 def wrong_cells(network: Network, table: dict[str, Any]) -> tuple[int, int, int]:
     """(cells, cells that differ, spikes) of a run with the published stimulus."""
-    inputs = {name: [(t, i) for i, times in enumerate(rows) for t in times]
-              for name, rows in table["input_spike_ticks"].items()}
-    data = cam.from_ticks(network, inputs, table["ticks"])
-    trace = reference.run(network, data)
-    wrong = spikes = 0
-    for name, recorded in table["spikes"].items():
-        events = data.inputs[name] if name in data.inputs else trace.spikes[name]
-        got = {(int(t), int(i)) for t, i in zip(events.step, events.index, strict=True)}
-        wrong += len({t for t, _ in got ^ {(t, i) for t, ids in recorded for i in ids}})
-        spikes += len(got)
-    return len(table["spikes"]) * table["ticks"], wrong, spikes
+    data = memories.stimulus_of(network, table)
+    return memories.compared(table, data, reference.run(network, data))
 
 
 @pytest.mark.parametrize("options", [{}, {"plastic_bits": 8}, {"per_neuron": True}, {"bits": 16}],
                          ids=["default", "int8 words", "a scale a neuron", "16 bits"])
-@pytest.mark.parametrize(("experiment", "cells", "spikes"), [(1, 1080, 322), (3, 1680, 504)])
-def test_every_recorded_spike_of_the_memory(corpus: Path, experiment: int, cells: int, spikes: int,
-                                            options: dict[str, Any]) -> None:
-    table = json.loads((corpus / "cam" / f"cam_experiment{experiment}.json").read_text())
-    lowered, phases = timed(cam.cam_network(table["cue_size"], table["cont_size"]))
+@pytest.mark.parametrize("experiment", memories.EXPERIMENTS)
+def test_every_recorded_spike_of_the_memory(corpus: Path, experiment: int, options: dict[str, Any]) -> None:
+    cells, spikes = memories.EXPERIMENTS[experiment]
+    table = memories.table_of(corpus, experiment)
+    lowered, phases = timed(memories.network_of(table))
     assert (phases.count, set(lowered.lag.values())) == (1, {0})
     assert wrong_cells(lowered, table) == (cells, 0, spikes)
     assert wrong_cells(QuantizeSingle(**options)(lowered)[0], table) == (cells, 0, spikes)

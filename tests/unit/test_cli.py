@@ -64,7 +64,7 @@ def run_json(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[in
 def test_targets(capsys):
     code, out, err = run(capsys, "targets")
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()] == ["loihi1", "loihi2"]
+    assert [line.split()[0] for line in out.splitlines()] == ["loihi1", "loihi2", "spinnaker2"]
     code, out, _ = run(capsys, "targets", "loihi2")
     assert code == 0
     assert "4,095 neurons\n      Intel compiler print-outs" in out
@@ -173,7 +173,7 @@ def test_what_does_not_fit_is_exit_code_1(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(("option", "value"), [
-    ("--bits", "0"), ("--bits", "9"), ("--bits", "-1"), ("--bits", "x"), ("--chips", "0"), ("--chips", "-2"),
+    ("--bits", "0"), ("--bits", "17"), ("--option", "level"), ("--bits", "-1"), ("--bits", "x"), ("--chips", "0"), ("--chips", "-2"),
     ("--seed", "-1"), ("--dt", "0"), ("--dt", "nan"), ("--dt", "-1e-3"), ("--recurrent-delay", "-1"), ("--reset", "no"),
 ])
 def test_impossible_options_are_refused_before_any_work(capsys, option, value):
@@ -316,3 +316,18 @@ def test_progress_only_where_a_person_looks(capsys):
         say.step(1, 2)
         assert say.display is None, "standard error is no terminal here"
     assert capsys.readouterr() == ("", "")
+
+
+def test_options_of_one_target(capsys, folder):
+    model = ("compile", folder / "model.nir", *SETTLED)
+    code, body = run_json(capsys, *model, "-t", "spinnaker2", "--option", "level=low", "--option", "record=all")
+    assert code == 0
+    assert "PEs" in body["usage"]
+    for target, option, expected in (
+            ("loihi2", "level=low", "loihi2 has no option level"),
+            ("spinnaker2", "colour=red", "spinnaker2 has no option colour"),
+            ("spinnaker2", "level=middle", "level is 'middle'"), ("spinnaker2", "history=0", "history is '0'")):
+        code, body = run_json(capsys, *model, "-t", target, "--option", option)
+        assert (code, body["error"]["what"]) == (2, expected)
+    code, body = run_json(capsys, *model, "-t", "loihi2", "--bits", "9")
+    assert (code, body["error"]["code"]) == (2, "BAD_BITS")

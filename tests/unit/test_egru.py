@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -113,8 +115,8 @@ def test_a_sum_in_float32_is_taken_source_by_source():
     for k in range(50):
         z, r, g = (a + np.float32(layer["w"][row, k]) * x[k] for row, a in enumerate((z, r, g)))
     b = (layer["bx"] + layer["br"]).astype(np.float32)
-    z, r = one / (one + np.exp(-(z + b[0]))), one / (one + np.exp(-(r + b[1])))
-    g = np.tanh((g + np.float32(layer["bx"][2])) + r * np.float32(layer["br"][2]))
+    z, r = (one / (one + np.float32(math.exp(-(a + bias)))) for a, bias in ((z, b[0]), (r, b[1])))
+    g = np.float32(math.tanh((g + np.float32(layer["bx"][2])) + r * np.float32(layer["br"][2])))
     assert trace.states["units", "h"][0, 0, 0] == z * np.float32(0) + (one - z) * g
 
 

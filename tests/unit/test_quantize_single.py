@@ -92,8 +92,13 @@ def test_integers_on_a_grid_come_out_as_they_are(bits: int) -> None:
 
 
 def test_a_grid_is_preferred_to_the_last_bit() -> None:
-    _, s, _ = quantised(layer([[6.0, -60.0, 9.0]]))
+    _, s, _ = quantised(layer([[0.6, -6.0, 0.9]]))
     assert dense(s) == [[12.0, -120.0, 18.0]]
+
+
+def test_whole_weights_stay_as_they_are() -> None:
+    assert dense(quantised(layer([[6.0, -60.0, 9.0]]))[1]) == [[6.0, -60.0, 9.0]]
+    assert dense(quantised(layer([[6.0, -600.0, 9.0]]))[1]) == [[1.0, -127.0, 2.0]]
 
 
 def test_a_scale_a_neuron() -> None:

@@ -16,15 +16,12 @@ from hwsdk.ir.formats.hdf5 import read_graph
 from hwsdk.ir.formats.lava_dl import is_lava_dl, read_lava_dl
 from hwsdk.ir.formats.modules import from_module, is_module
 from hwsdk.ir.formats.raw import RawGraph
-from hwsdk.ir.formats.spinnaker2 import truncate_weights
+from hwsdk.ir.formats.spinnaker2 import ON_EDGES, OPTIONS, as_py_spinnaker2, conversion
 from hwsdk.ir.ledger import Ledger, LedgerEntry
 from hwsdk.ir.network import Network
 from hwsdk.ir.semantics import preset as preset_named
 
 __all__ = ["load", "load_data"]
-
-_ON_EDGES = ("input_delay", "connection_delay", "recurrent_delay")
-
 
 def load(source: str | os.PathLike[str] | object, *, preset: str | None = None, strict: bool = False,
          name: str | None = None, sample: object = None, **overrides: Any) -> Network:
@@ -37,7 +34,8 @@ def load(source: str | os.PathLike[str] | object, *, preset: str | None = None, 
         name: the network's name; default: the file's stem, or "network".
         sample: for a snnTorch, sinabs or Norse module, and only then: an input that the module accepts.
         overrides: fields of ir.Semantics (dt, reset, comparison, integrator, ...); None means not given. A lava-dl file
-            takes those of hwsdk.ir.formats.lava_dl.LavaDlOptions instead (reset_interval, skip_layers, ...).
+            takes those of hwsdk.ir.formats.lava_dl.LavaDlOptions instead (reset_interval, skip_layers, ...). The
+            presets of py-spinnaker2 take scale_weights and conn_delay too, see hwsdk.ir.formats.spinnaker2.Conversion.
 
     Returns:
         A validated Network; its ledger says what was read, assumed and changed.
@@ -51,18 +49,19 @@ def load(source: str | os.PathLike[str] | object, *, preset: str | None = None, 
     """
     if is_lava_dl(source):
         return _from_lava_dl(source, preset, overrides, name)
-    given = check_options(overrides)
+    chosen, left = conversion(preset, overrides)
+    given = check_options(left)
     if isinstance(source, Network):
-        return _with_semantics(source, preset, given, name)
+        return _with_semantics(source, preset, given, name, [k for k in OPTIONS if overrides.get(k) is not None])
     if is_module(source):
         return _from_module(source, sample, preset, given, name or "network")
     graph, label = _raw(source)
     shown = name or (Path(label).stem if label else "network")
     try:
         network = convert(graph, shown, preset=preset, strict=strict, given=given)
+        return network if chosen is None else as_py_spinnaker2(network, chosen)
     except ModelError as error:
         raise placed(error, label or shown) from None
-    return truncate_weights(network) if preset == "spinnaker2" else network
 
 
 def _from_lava_dl(source: object, preset: str | None, given: Mapping[str, Any], name: str | None) -> Network:
@@ -96,15 +95,19 @@ def _raw(source: object) -> tuple[RawGraph, str]:
                      fix="give the path of a .nir file, a nir.NIRGraph, a torch module or an hwsdk Network")
 
 
-def _with_semantics(network: Network, preset: str | None, given: Mapping[str, Any], name: str | None) -> Network:
-    """A Network with other semantics; its delays are edges already and stay."""
-    fixed = [k for k in _ON_EDGES if k in given]
+def _with_semantics(network: Network, preset: str | None, given: Mapping[str, Any], name: str | None,
+                    of_files: list[str]) -> Network:
+    """A Network with other semantics; its delays are edges already and stay, and so do its weights."""
+    if of_files:
+        raise SemanticsError(f"{', '.join(of_files)} cannot be changed any more", where=network.name,
+                             code="LOADED_ALREADY", fix="give them when the file is loaded")
+    fixed = [k for k in ON_EDGES if k in given]
     if fixed:
         raise SemanticsError(f"{', '.join(fixed)} cannot be changed: the network's edges already carry their delays",
                              where=network.name, code="DELAYS_FIXED", fix="give the delays when the file is loaded")
     changes = dict(given)
     if preset is not None:
-        kept = {k: getattr(network.semantics, k) for k in _ON_EDGES}
+        kept = {k: getattr(network.semantics, k) for k in ON_EDGES}
         changes = {**preset_named(preset).to_dict(), **kept, **given}
     if not changes and name in (None, network.name):
         return network
