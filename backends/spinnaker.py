@@ -240,8 +240,8 @@ class SpinnakerBackend:
 
 SHARED_SUM = 1e-4
 """Float32 sums in another order differ in their last bits, and the recurrence hands that on. In the language model of
-examples/egru_lm a last bit or two in every exp and tanh moves states by 1.3e-6 at most in 3,000 steps; no network can be
-held to that for ever, since an event may tip over.
+examples/egru_lm a last bit or two in every exp and tanh moves states by 1.3e-6 at most in 3,000 steps; no network can
+be held to that for ever, since an event may tip over.
 """
 
 

@@ -67,7 +67,10 @@ def proposals(error: FitError, network: Network, target: SpinnakerTarget, option
 
 
 def _packing(error: FitError, network: Network, target: SpinnakerTarget, options: CompileOptions) -> Tries:
-    """Small slices together."""
+    """Small slices together, or a PE for each."""
+    if options.packing == "spread":
+        yield "give every population PEs of its own (--packing layer)", replace(options, packing="layer")
+        yield "put small slices together (--packing dense)", replace(options, packing="dense")
     if options.packing == "layer" and any(v.rule == "application_pes" for v in error.violations):
         yield "put small slices together (--packing dense)", replace(options, packing="dense")
 

@@ -2,9 +2,10 @@
 
     python examples/cam_memory.py
 
-The network is the CA3 model of Casanueva-Morato et al., "An approach to a spike-based content-addressable memory
-bio-inspired in the hippocampus" (arXiv:2310.05868), which ran on SpiNNaker with a step of 1 ms. A cue neuron stands for
-an address, content neurons for the bits of what is stored there. Two plastic projections hold the memory.
+tells a small story to the model in floats and to the simulator of a SpiNNaker 2 chip, which answers with the same
+spikes. The network is the CA3 model of Casanueva-Morato et al., "An approach to a spike-based content-addressable
+memory bio-inspired in the hippocampus" (arXiv:2310.05868), which ran on SpiNNaker with a step of 1 ms. A cue neuron
+stands for an address, content neurons for the bits of what is stored there. Two plastic projections hold the memory.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import hwsdk
 from hwsdk.ir.build import NetworkBuilder
 from hwsdk.ir.data import Stimulus, events_from_arrays
 from hwsdk.ir.network import Network
@@ -118,6 +120,10 @@ def stimulus(network: Network, operations: Sequence[Operation], slot: int = 10) 
     others. Learning anew leaves a weight of 6 exp(-2/3) = 3.1 nA from each old bit to the cue, 8 % below what makes the
     cue fire: in a slot of 10 steps the traces of the operations before can add that much, and two such bits together
     exceed it. In a slot of 7 steps (experiment 3) a recall by content right after another operation may miss cues.
+
+    On a chip a neuron remembers its last 256 spikes for each rule (the option ``history`` of spinnaker2). What a cue
+    learned last is written when that cue spikes next, so its content should not fire more often than that before;
+    the count ``forgotten_posts`` is above 0 if it did.
     """
     rows: dict[str, list[tuple[int, int]]] = {"INcue": [], "INcont": []}
     for k, op in enumerate(operations):
@@ -147,22 +153,46 @@ def answers(trace: Trace, operations: Sequence[Operation], slot: int = 10) -> li
     return found
 
 
+STORY = (learn(0, {0, 1, 8, 9}), learn(4, {1, 5, 6}), learn(3, {4, 5, 6}), recall_cue(0), recall_content({6}),
+         recall_content({0, 4}), learn(3, {1, 3, 4, 8}), recall_cue(3), recall_content({6}))
+"""Learn three things, ask for them, overwrite one."""
+
+
 def main() -> None:
-    """A small story: learn three things, ask for them, overwrite one."""
+    """Tell the story to the model and to the chip."""
     network = cam_network(cues=5, contents=10)
-    story = [learn(0, {0, 1, 8, 9}), learn(4, {1, 5, 6}), learn(3, {4, 5, 6}), recall_cue(0), recall_content({6}),
-             recall_content({0, 4}), learn(3, {1, 3, 4, 8}), recall_cue(3), recall_content({6})]
-    trace = reference.run(network, stimulus(network, story), probes=[(CUE_TO_CONTENT, "weight")])
+    data = stimulus(network, STORY)
+    trace = reference.run(network, data, probes=[(CUE_TO_CONTENT, "weight")])
     print(f"{network.n_neurons} neurons, {network.n_parameters} parameters, of which "
           f"{network.nodes[CUE_TO_CONTENT].parameters() + network.nodes[CONTENT_TO_CUE].parameters()} learn; "
           f"{trace.n_steps} steps of {DT:g} ms, {trace.n_spikes()} spikes\n")
-    for k, (op, (cues, content)) in enumerate(zip(story, answers(trace, story), strict=True)):
+    for k, (op, (cues, content)) in enumerate(zip(STORY, answers(trace, STORY), strict=True)):
         print(f"{k * 10:3} ms  {op!s:32} -> cue {sorted(cues)}, content {sorted(content)}")
+    show_weights(trace)
+    on_chip(network, data, trace)
+
+
+def show_weights(trace: Trace) -> None:
+    """Print what was learned."""
     weights = trace.states[CUE_TO_CONTENT, "weight"][0, -1].reshape(10, 5).T
     print("\nweights from cues to content neurons at the end, nA; they change when the cue spikes next, so what cue 4 "
           "has\nlearned is still to be written")
     for cue, row in enumerate(weights):
         print(f"  cue {cue}  " + " ".join(f"{w:4.1f}" for w in row))
+
+
+def on_chip(network: Network, data: Stimulus, expected: Trace) -> None:
+    """Compile for SpiNNaker 2, run the same story there, compare every spike, and price it."""
+    print("\non SpiNNaker 2, with integer weights, neurons and traces in single precision:")
+    for packing in ("layer", "dense"):
+        program = hwsdk.compile(network, "spinnaker2", packing=packing)
+        trace = hwsdk.simulate(program, data, strict=True)
+        cost = hwsdk.estimate(program, trace)
+        used, changes = int(trace.counts["pe_cycles"].shape[-1]), int(trace.counts["plastic_events"].sum())
+        print(f"  packing {packing:5}  {used:2} PEs, {changes} updates of learned weights, "
+              f"{'every spike' if expected.first_difference(trace) is None else 'NOT every spike'} as in the model\n"
+              f"{'':17}an operation: {(cost.energy_dynamic.value or 0) / len(STORY) * 1e6:.2g} uJ of work without "
+              f"packets, {(cost.energy_static.value or 0) / len(STORY) * 1e3:.2g} mJ for a chip that is on")
 
 
 if __name__ == "__main__":

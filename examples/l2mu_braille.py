@@ -1,6 +1,6 @@
 """The spiking Legendre memory unit (L2MU) that reads event-based Braille, as an hwsdk network.
 
-    python examples/l2mu_braille.py FOLDER [--samples 70] [--bits 8]
+    python examples/l2mu_braille.py FOLDER [--samples 10] [--bits 8] [--target spinnaker2]
 
 FOLDER holds weights.npz, params.json and ds_val_0.npz, repacked from github.com/neuromorphic-polito/L2MU-Braille
 (Leto, Urgese, Macii and Fra, NICE 2025, doi 10.1109/NICE65350.2025.11065250; Apache-2.0).
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import hwsdk
+from hwsdk.compiler import summary
 from hwsdk.ir.build import NetworkBuilder, neuron
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.network import Network
@@ -104,12 +106,25 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--samples", type=int, default=10, help="samples of each class")
     parser.add_argument("--bits", type=int, help="round the weights to so many bits")
+    parser.add_argument("--target", help="run it on the simulator of this chip too, with weights of --bits or 8 bits")
     args = parser.parse_args()
     weights, params = load(args.folder)
     net = network(weights if args.bits is None else rounded(weights, args.bits), params, "float32")
     data = samples(args.folder, args.samples)
     print(net.to_text())
     print(f"{accuracy(reference.run(net, data), data):.2%} of {data.n_samples} samples")
+    if args.target:
+        on_chip(network(weights, params), args.target, data, samples(args.folder, 1), args.bits or 8)
+
+
+def on_chip(net: Network, target: str, data: Stimulus, first: Stimulus, bits: int) -> None:
+    """Compile for a chip, with the ``first`` samples to tell how busy it gets, and print what it uses and reads."""
+    program = hwsdk.compile(net, target, bits=bits, data=first)
+    trace = hwsdk.simulate(program, data, strict=True)
+    print(f"{accuracy(trace, data):.2%} on {target} with {bits} bits")
+    for name, used in summary(program).items():
+        print(f"  {name:28} {used}")
+    print(hwsdk.estimate(program, trace).to_text())
 
 
 if __name__ == "__main__":

@@ -162,7 +162,8 @@ def scale_of(static: dict[str, Projection], plastic: dict[str, PlasticSynapses],
     if not math.isfinite(s):
         return np.ones(len(gain))
     values = _values(static, plastic, gain)
-    if not plastic and s >= 1 and (np.abs(values - np.rint(values)) <= ON_GRID).all():
+    near = np.rint(values)
+    if not plastic and s >= 1 and ((np.abs(values - near) <= ON_GRID) & (near > 0)).all():
         return np.ones(len(gain))
     exact = _grid(values, s)
     if exact is not None or block == len(gain):

@@ -26,7 +26,7 @@ from hwsdk.mappers.spinnaker_assemble import Parts, arrays
 from hwsdk.mappers.spinnaker_check import check
 from hwsdk.mappers.spinnaker_cut import Cutter, Partition, widest_share
 from hwsdk.mappers.spinnaker_load import Activity, Limits
-from hwsdk.mappers.spinnaker_pack import Pes, alone, high_from, merged, predicted, side_by_side
+from hwsdk.mappers.spinnaker_pack import Pes, Predicted, alone, high_from, merged, predicted, side_by_side
 from hwsdk.mappers.spinnaker_place import trees
 from hwsdk.mappers.spinnaker_rows import Layout, heard_of
 from hwsdk.mappers.spinnaker_wires import n_of, wiring
@@ -82,6 +82,8 @@ def map_network(network: Network, target: SpinnakerTarget, phases: Phases, optio
         over = max(int(u["bytes"]) for u in made.used) - target.data_bytes
         if over <= 0:
             break
+        if options.packing == "spread":
+            raise _too_full(network, target, made)
         limits = replace(limits, data_bytes=limits.data_bytes - over)
     else:
         raise InternalError("the images of PEs stay larger than their memory")
@@ -114,23 +116,26 @@ def _made(network: Network, target: SpinnakerTarget, options: MapOptions, limits
     layout = Layout(found.wiring, found.cuts, pes)
     say("emit")
     heard = heard_of(layout)
-    fixed, more = predicted(layout, heard, limits, activity)
-    _tell_share(log, options, limits, fixed, more)
+    load = predicted(layout, heard, limits, activity)
+    _require_time(layout, limits, load)
+    _tell_share(log, options, limits, load)
+    _tell_fifo(log, options, target.need("fifo"), load)
     low = limits.tick_cycles * target.clock_hz("low") / target.clock_hz("low" if options.level == "low" else "high")
     parts = Parts(layout, heard, limits.phases, activity, high_from(layout, heard, limits, low, activity.records))
     made, used, cut_short = arrays(parts, target, options.chips, search, say)
     if cut_short:
         log.warning("", "SEARCH_CUT_SHORT", f"the search for a placement was stopped after {options.time_budget:g} s; "
                     "another run may find another one")
-    busy = np.minimum(fixed + more, limits.tick_cycles) if options.activity is None else fixed + more
+    busy = load.fixed + load.more
+    busy = np.minimum(busy, limits.tick_cycles) if options.activity is None else busy
     return _Made(made, tuple(u | {"cycles": round(c)} for u, c in zip(used, busy.tolist(), strict=True)), log.done())
 
 
 def limits_of(target: SpinnakerTarget, options: MapOptions, phases: Phases) -> Limits:
     """What a PE has, for one phase tick at the highest level that is allowed; a packet must arrive within the tick."""
     clock = target.clock_hz("low" if options.level == "low" else "high")
-    ticks = max(options.tick_s - packet_way_s(target, options.chips), 0.0) * clock if options.sync == "timer" else np.inf
-    return Limits(target.data_bytes, ticks, target.need("atoms_wide"), target.cycle_costs(), phases)
+    time_s = max(options.tick_s - packet_way_s(target, options.chips), 0.0) if options.sync == "timer" else np.inf
+    return Limits(target.data_bytes, time_s * clock, target.need("atoms_wide"), target.cycle_costs(), phases)
 
 
 def packet_way_s(target: SpinnakerTarget, chips: int) -> float:
@@ -188,9 +193,12 @@ def _fit(network: Network, target: SpinnakerTarget, limits: Limits, activity: Ac
     """
     wires = wiring(network)
     available = target.need("application_pes") * options.chips
-    if options.packing == "spread":
-        return _spread(network, Cutter.of(wires, limits), activity, available)
     cutter = Cutter.of(wires, limits)
+    if options.packing == "spread":
+        found, pes = _spread(network, cutter, activity, available)
+        if len(pes) > available:
+            raise _too_many(network, target, options, found, len(pes))
+        return found, pes
 
     def pes_of(p: Partition) -> Pes:
         if options.packing == "dense":
@@ -198,11 +206,10 @@ def _fit(network: Network, target: SpinnakerTarget, limits: Limits, activity: Ac
         return alone(p.cuts)
 
     if options.activity is not None or limits.tick_cycles == np.inf:
-        found: Partition | None = cutter.partition(activity)
+        found = cutter.partition(activity)
     else:
-        found = widest_share(cutter, activity, lambda p: len(pes_of(p)) <= available)
-    if found is None:
-        found = cutter.partition(activity.times(0.0))
+        found = widest_share(cutter, activity, lambda p: len(pes_of(p)) <= available) or \
+            cutter.partition(activity.times(0.0))
     pes = pes_of(found)
     if len(pes) > available:
         raise _too_many(network, target, options, found, len(pes))
@@ -216,7 +223,41 @@ def _spread(network: Network, cutter: Cutter, activity: Activity, available: int
     room = max(available - sources, 1)
     parts = {n: min(p.n, room) for n, p in network.populations.items()}
     found = replace(cutter, parts=parts).partition(quiet)
-    return found, side_by_side(network, found.cuts)
+    pes = side_by_side(network, found.cuts)
+    for own in pes:
+        n, names = sum(len(found.cuts[name].index[k]) for name, k in own), tuple(name for name, _ in own)
+        if n > cutter.limits.neurons:
+            raise FitError(f"{network.name} does not fit the PEs when it is spread over them", violations=(
+                Violation("atoms_wide", f"a PE with parts of {_some(names)}", n, cutter.limits.neurons, "neurons"),))
+        for name in names:
+            if name in network.populations and n > found.wiring.widest(name):
+                found = replace(found, wiring=found.wiring.with_wide(name))
+    return found, pes
+
+
+def _too_full(network: Network, target: SpinnakerTarget, made: _Made) -> FitError:
+    """The fullest PE of a network that is spread."""
+    pe = max(range(len(made.used)), key=lambda k: made.used[k]["bytes"])
+    senders, a = (*network.inputs, *network.populations), made.arrays
+    names = tuple(senders[s] for s in a.slice_sender[a.slice_ptr[pe] : a.slice_ptr[pe + 1]])
+    return FitError(f"{network.name} does not fit the PEs when it is spread over them", violations=(
+        Violation("pe_bytes", f"a PE with parts of {_some(names)}", made.used[pe]["bytes"], target.data_bytes,
+                  "bytes"),))
+
+
+def _require_time(layout: Layout, limits: Limits, load: Predicted) -> None:
+    """A tick in which nothing spikes is worked off in time."""
+    pe = int(np.argmax(load.fixed))
+    if load.fixed[pe] > limits.tick_cycles:
+        names = tuple(dict.fromkeys(n for n, _ in layout.pes[pe]))
+        raise FitError(f"{layout.wiring.network.name} does not fit the tick of a PE", violations=(
+            Violation("tick_cycles", f"a PE with parts of {_some(names)}, no spike", float(load.fixed[pe]),
+                      limits.tick_cycles, "cycles"),))
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """The first few of some names."""
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def _too_many(network: Network, target: SpinnakerTarget, options: MapOptions, found: Partition, need: int) -> FitError:
@@ -228,21 +269,34 @@ def _too_many(network: Network, target: SpinnakerTarget, options: MapOptions, fo
                   "PEs"),))
 
 
-def _tell_share(log: LedgerWriter, options: MapOptions, limits: Limits, fixed: NDArray[np.float64],
-                more: NDArray[np.float64]) -> None:
+def _tell_share(log: LedgerWriter, options: MapOptions, limits: Limits, load: Predicted) -> None:
     """Up to which activity no PE overruns its tick."""
     if options.sync != "timer":
         return
-    room = limits.tick_cycles - fixed
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = float(np.where(more > 0, room / more, np.inf).min(initial=np.inf))
+    share = _share(limits.tick_cycles - load.fixed, load.more)
     what = "the expected activity" if options.activity is not None else "all neurons spiking"
     if share >= 1:
         log.read("", "TICK_HELD", f"no PE overruns its tick of {options.tick_s:g} s at {what}; the busiest takes "
-                 f"{float((fixed + more).max()) / limits.tick_cycles:.0%} of it")
+                 f"{float((load.fixed + load.more).max()) / limits.tick_cycles:.0%} of it")
     else:
         log.warning("", "TICK_SHARE", f"no PE overruns its tick of {options.tick_s:g} s while at most {share:.1%} of "
                     f"{'the neurons spike' if options.activity is None else what + ' comes'} in a tick, spread evenly")
+
+
+def _tell_fifo(log: LedgerWriter, options: MapOptions, length: int, load: Predicted) -> None:
+    """Up to which activity the packets of a tick find room even if all of them come at once."""
+    share = _share(np.full(len(load.packets), float(length)), load.packets)
+    if share < 1:
+        tell = log.read if options.activity is None else log.warning
+        tell("", "FIFO_SHARE", f"a PE keeps {length:,} packets that wait and drops what comes beyond; there is room "
+             f"for sure while at most {share:.1%} of "
+             f"{'the neurons spike' if options.activity is None else 'the expected activity comes'} in a tick")
+
+
+def _share(room: NDArray[np.float64], need: NDArray[np.float64]) -> float:
+    """The largest factor with which the need of every PE finds room."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.where(need > 0, room / need, np.inf).min(initial=np.inf))
 
 
 def _machine(target: SpinnakerTarget) -> Machine:

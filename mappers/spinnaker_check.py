@@ -24,7 +24,7 @@ from hwsdk.programs.spinnaker_decode import decode
 from hwsdk.programs.spinnaker_image import ACCUMULATORS, PeMemory
 
 IntArray = NDArray[np.int64]
-BLOCK = 1 << 22
+BLOCK = 1 << 17
 """Synapses of the network that are written out at a time."""
 
 

@@ -27,6 +27,15 @@ SIGN = 0x80000000
 
 
 @njit(cache=True, nogil=True)
+def is_sorted(values: Any) -> bool:
+    """Is no value smaller than the one before?"""
+    for i in range(1, len(values)):  # noqa: SIM110
+        if values[i] < values[i - 1]:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
 def explicit_synapses(low: int, ptr: Any, post: Any, weight: Any, ticks: Any, keep: bool, identity: Any, at: Any,
                       target: Any, key: Any) -> None:
     """Write the synapses ptr[s]..ptr[s + 1] - 1 of the sources s = low + i; those of weight 0 only with ``keep``.
@@ -122,18 +131,18 @@ def survey(entries: Any, image: Any, found: Any) -> None:
         kind, base, end, size = entries[b, KIND], entries[b, WORDS_AT], entries[b, WORDS_END], BYTES[entries[b, KIND]]
         if kind == CONV:
             continue
-        longest, total, late = 0, 0, 0
+        longest, total, late = np.int64(0), np.int64(0), np.int64(0)
         for r in range(entries[b, ROWS_AT], entries[b, ROWS_AT] + entries[b, N_ROWS]):
             lo, hi = np.int64(halves[r]), np.int64(halves[r + 1])
             if lo > hi or base + hi * size > end:
-                longest = -1
+                longest = np.int64(-1)
                 break
             longest, total = max(longest, hi - lo), total + hi - lo
             for e in range(base // size + lo, base // size + hi):
                 if kind == NARROW:
-                    late = max(late, halves[e] >> 13)
+                    late = max(late, np.int64(halves[e] >> 13))
                 elif kind != BYTE and kind != CSR:
-                    late = max(late, words[e] >> 10 & 7)
+                    late = max(late, np.int64(words[e] >> 10 & 7))
         found[b, 0], found[b, 1], found[b, 2] = longest, total, late + entries[b, DELAY]
 
 
@@ -158,7 +167,7 @@ def matches(key: Any, low: Any, entry: Any, mask: Any, pairs: Any) -> int:
 
 
 @njit(cache=True, nogil=True)
-def gather(packet: int, own: Any, program: Any, target: Any, key: Any) -> int:
+def gather(packet: int, own: Any, program: Any, target: Any, key: Any) -> Any:
     """Write what a packet reaches through the entries ``own``; returns how many synapses, or -1 - entry if a row or a
     target of the entry lies outside of its PE's memory.
     """
@@ -187,11 +196,9 @@ def _words(row: int, entry: Any, image: Any, identity: Any, n: int, target: Any,
     """Write the synapses of one row after n others; returns how many there are then, or -1."""
     words, halves, _ = image
     kind, delay, tag, size = entry[KIND], entry[DELAY], entry[TAG], BYTES[entry[KIND]]
-    lo, hi = np.int64(halves[entry[ROWS_AT] + row]), np.int64(halves[entry[ROWS_AT] + row + 1])
-    base = entry[WORDS_AT] // min(size, 4)
-    if kind == CSR:
-        lo, hi = 2 * lo, 2 * hi
-    for e in range(base + lo, base + hi, 2 if kind == CSR else 1):
+    step = 2 if kind == CSR else 1
+    at, base = entry[ROWS_AT] + row, entry[WORDS_AT] // min(size, 4)
+    for e in range(base + step * np.int64(halves[at]), base + step * np.int64(halves[at + 1]), step):
         if kind == NARROW:
             word = np.int64(halves[e])
             t, ticks = word & 255, delay + (word >> 13)
@@ -202,7 +209,7 @@ def _words(row: int, entry: Any, image: Any, identity: Any, n: int, target: Any,
             weight = weight - 256 if weight > 127 else weight
         elif kind == CSR:
             t, ticks, weight = np.int64(words[e + 1]), delay, np.int64(words[e])
-            weight = 0 if weight == SIGN else weight - 2 * SIGN if weight > SIGN else weight
+            weight = np.int64(0) if weight == SIGN else weight - 2 * SIGN if weight > SIGN else weight
         else:
             word = np.int64(words[e])
             t, ticks, weight = word & 1023, delay + (word >> 10 & 7), word >> 16

@@ -71,7 +71,8 @@ def tables(program: SpinnakerProgram, cells: IntArray, tags: list[tuple[int, ...
     rows = np.concatenate([*parts, np.zeros((0, 3 + len(COLUMNS) + 3), np.int64)])
     entries, found = np.ascontiguousarray(rows[:, 3:-3]), np.ascontiguousarray(rows[:, -3:])
     kernels.survey(entries, image, found)
-    made = Tables(image, ptr, *rows[:, :3].T.copy(), entries, *found.T.copy())
+    key, mask, phase, longest, total, delay = np.concatenate([rows[:, :3], found], axis=1).T.copy()
+    made = Tables(image, ptr, key, mask, phase, entries, longest, total, delay)
     if (made.longest < 0).any():
         raise InternalError(f"the rows of {made.named(int(np.argmin(made.longest)))} reach past its words")
     return made

@@ -114,7 +114,8 @@ def leaving(network: Network, senders: Sequence[Sender], name: str, identities: 
 def _wanted(network: Network, senders: Sequence[Sender], source: str, target: str,
             node: Synapses | ConvSynapses | PlasticSynapses, identities: Identities, more: int) -> Wanted:
     """One projection; ``more`` steps come on top of its delays."""
-    delays = np.atleast_1d(np.asarray(node.delay_ticks, np.int64)) + more
+    delays = np.atleast_1d(np.asarray(node.delay_ticks, np.int64))
+    delays = delays + more if more else delays
     if delays.min(initial=0) < 0 or delays.max(initial=0) > LONGEST_DELAY:
         raise InternalError(f"delays of {delays.min()} to {delays.max()} steps from {source} to {target}")
     phase = {s.name: s.phase for s in senders}
@@ -128,11 +129,11 @@ def _wanted(network: Network, senders: Sequence[Sender], source: str, target: st
     flat = explicit(node) if isinstance(node, ConvSynapses) else node
     delays, post, weight = np.broadcast_to(delays, flat.target.shape), flat.target, _weights(network, target, flat)
     tag = 1 + rules(network).index(learner_of(node.rule)) if isinstance(node, PlasticSynapses) else 0
-    ptr = np.r_[0, np.cumsum(np.bincount(flat.source, minlength=math.prod(flat.pre_shape)))].astype(np.int64)
-    ticks = delays | tag << 8
-    if (np.diff(flat.source) < 0).any():
-        order = np.argsort(flat.source, kind="stable")
-        post, weight, ticks = post[order], weight[order], ticks[order]
+    source, ticks = flat.source, delays | tag << 8 if tag else delays
+    if not kernels.is_sorted(source):
+        order = np.argsort(source, kind="stable")
+        source, post, weight, ticks = source[order], post[order], weight[order], ticks[order]
+    ptr = np.searchsorted(source, np.arange(math.prod(flat.pre_shape) + 1))
     return Wanted(identity, ptr, post, weight, ticks, bool(tag))
 
 
@@ -150,8 +151,9 @@ def _identity(network: Network, senders: Sequence[Sender], source: str, target: 
 def _weights(network: Network, target: str, node: Synapses | PlasticSynapses) -> IntArray:
     """Weights as keys hold them: integers, or the bits of a float32, with 0 for both zeros."""
     if isinstance(network.nodes[target], EGRU):
-        return floats(node.weight + 0.0).view(np.int32).astype(np.int64)
-    return node.weight.astype(np.int64) << (node.weight_exp if isinstance(node, Synapses) else 0)
+        return (floats(node.weight).view(np.float32) + np.float32(0)).view(np.int32).astype(np.int64)
+    whole = node.weight.astype(np.int64, copy=False)
+    return whole << node.weight_exp if isinstance(node, Synapses) and node.weight_exp else whole
 
 
 def _ways(node: ConvSynapses) -> tuple[tuple[IntArray, IntArray, IntArray], ...]:

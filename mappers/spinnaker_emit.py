@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsdk.errors import UnsupportedError
 from hwsdk.ir.plastic import StoredPairSTDP, decay_table
 from hwsdk.mappers.phases import Phases
 from hwsdk.mappers.spinnaker_load import model_of, rules_of, slots_of
@@ -69,6 +70,10 @@ def _image(whole: _Whole, pe: int, high_from: int) -> NDArray[np.uint8]:
     if names[0] in network.inputs:
         return encode(PeMemory("spike_list", "source", slices, phases=phases.count))
     rules = list(dict.fromkeys(r for n in names for r in whole.rules[n]))
+    if len({r.history for r in rules}) > 1:
+        raise UnsupportedError(f"learning rules that keep {' and '.join(sorted({str(r.history) for r in rules}))} post "
+                               "spikes a neuron on one PE", where=names[0], code="RULE_HISTORY",
+                               fix="give all rules of a population the same history")
     heard = [h for _, h in sorted((pair for n in names for pair in whole.heard[n]), key=lambda pair: pair[0])]
     parts: Parts = []
     for h in heard:

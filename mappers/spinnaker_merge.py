@@ -1,7 +1,7 @@
 """Table entries of one projection together: one entry for many slices of a sender, where that takes fewer bytes.
 
-Every slice of a sender has the same key zone of 2^k atoms, one behind the other. One entry for all of them has a row for
-every key of the zones, 2 bytes each, and saves the entry and the head of the rows of every slice.
+Every slice of a sender has a key zone of 2^k atoms, one behind the other. One entry for all of them has a row for every
+key of the zones, 2 bytes each, and saves the entry and the head of the rows of every slice.
 """
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ def _merged(own: Sequence[Block], keys: Sequence[int]) -> Block | None:
     free = (~mask & KEY_BITS) | (1 << (min(keys) ^ max(keys)).bit_length()) - 1
     base = min(keys) & ~free
     rows = max(keys) - base + (~mask & KEY_BITS) + 1
-    apart = sum(ENTRY_BYTES + row_section_bytes(len(b.rows) - 1) + _padded(b) for b in own)
-    size = WORD_BYTES[kind] * words
-    if ENTRY_BYTES + row_section_bytes(rows) + -(-size // 8) * 8 >= apart:
+    if _bytes(kind, rows, words) >= sum(_bytes(kind, len(b.rows) - 1, len(b.words)) for b in own):
         return None
     counts = np.zeros(rows, np.int64)
     own = sorted(own, key=lambda b: b.key)
@@ -59,6 +57,6 @@ def _merged(own: Sequence[Block], keys: Sequence[int]) -> Block | None:
                    words=np.concatenate([b.words for b in own]), targets=np.concatenate([b.targets for b in own]))
 
 
-def _padded(b: Block) -> int:
-    """Bytes of the words of a block."""
-    return -(-len(b.words) * WORD_BYTES[b.kind] // 8) * 8
+def _bytes(kind: str, rows: int, words: int) -> int:
+    """Of an entry with its rows and words."""
+    return ENTRY_BYTES + int(row_section_bytes(np.array([rows]))[0]) + -(-words * WORD_BYTES[kind] // 8) * 8

@@ -128,12 +128,21 @@ def packets(layout: Layout, heard: list[Heard], activity: Activity) -> tuple[lis
     return slices, np.array([sums[n][k] for n, k in slices]), ptr, pe
 
 
-def predicted(layout: Layout, heard: list[Heard], limits: Limits, activity: Activity) -> tuple[Floats, Floats]:
-    """(cycles that each PE takes in a tick whatever spikes, cycles on top in the busiest phase at the expected
-    activity).
+@dataclass(frozen=True, slots=True, eq=False)
+class Predicted:
+    """Of each PE in a tick: fixed, cycles whatever spikes; more, cycles on top at the expected activity; packets then;
+    both of the busiest phase.
     """
+
+    fixed: Floats
+    more: Floats
+    packets: Floats
+
+
+def predicted(layout: Layout, heard: list[Heard], limits: Limits, activity: Activity) -> Predicted:
+    """The load of the PEs."""
     network, n_pes, c = layout.wiring.network, len(layout.pes), limits.cycles
-    fixed, out, more = np.full(n_pes, c["tick"]), np.zeros(n_pes), np.zeros((limits.phases.count, n_pes))
+    fixed, out, come = np.full(n_pes, c["tick"]), np.zeros(n_pes), np.zeros((limits.phases.count, n_pes))
     silent = activity.times(0.0)
     for name, cut in layout.cuts.items():
         pe = layout.pe_of(name)
@@ -141,16 +150,15 @@ def predicted(layout: Layout, heard: list[Heard], limits: Limits, activity: Acti
             own = Own.of(network, name, layout.wiring.into(name), limits, silent)
             np.add.at(fixed, pe, cut.sizes * own.neuron_cycles)
         recorded = name in activity.records
-        fires = cut.sums(activity.of(name))
-        np.add.at(out, pe, fires * (c["spike_out"] + c["recorded"] * recorded))
+        np.add.at(out, pe, cut.sums(activity.of(name)) * (c["spike_out"] + c["recorded"] * recorded))
     slices, sent, ptr, pes = packets(layout, heard, activity)
     phase = np.array([limits.phase(n) for n, _ in slices], np.int64)
-    np.add.at(more, (np.repeat(phase, np.diff(ptr)), pes), np.repeat(sent, np.diff(ptr)) * c["packet"])
+    np.add.at(come, (np.repeat(phase, np.diff(ptr)), pes), np.repeat(sent, np.diff(ptr)))
+    more = come * c["packet"]
     for w in layout.wiring.wires:
-        cut = layout.cuts[w.target]
-        events, _ = _per_slice(w.node, cut, activity.of(w.source), 0)
+        events, _ = _per_slice(w.node, layout.cuts[w.target], activity.of(w.source), 0)
         np.add.at(more, (limits.phase(w.source), layout.pe_of(w.target)), events * event_cycles(w, limits))
-    return fixed, out + more.max(axis=0)
+    return Predicted(fixed, out + more.max(axis=0), come.max(axis=0))
 
 
 def high_from(layout: Layout, heard: list[Heard], limits: Limits, low_cycles: float,
@@ -161,7 +169,7 @@ def high_from(layout: Layout, heard: list[Heard], limits: Limits, low_cycles: fl
     if low_cycles == np.inf:
         return np.zeros(len(layout.pes), np.int64)
     busiest = Activity({n: np.ones(len(c.slice_of)) for n, c in layout.cuts.items()}, records)
-    quiet, _ = predicted(layout, [], limits, busiest.times(0.0))
+    quiet = predicted(layout, [], limits, busiest.times(0.0)).fixed
     out = limits.cycles["spike_out"] + limits.cycles["recorded"]
     atoms = np.array([layout.neurons(p) for p in range(len(layout.pes))])
     room = (low_cycles - quiet - atoms * out) / (limits.cycles["packet"] + _busiest_row(layout, heard, limits))

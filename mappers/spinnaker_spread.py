@@ -71,8 +71,9 @@ def even_bounds(size: Floats, load: Floats, most: int) -> IntArray:
     wanted = np.searchsorted(prefix, np.cumsum(room) * (prefix[-1] / room.sum()), "left")
     bounds, k = np.zeros(len(load) + 1, np.int64), len(load)
     for j in range(1, k + 1):
-        last = min(_reach(prefix, int(bounds[j - 1]), high - load[j - 1], most), len(size) - (k - j))
-        bounds[j] = min(max(int(wanted[j - 1]), int(first[j]), int(bounds[j - 1]) + 1), last)
+        begin = int(bounds[j - 1])
+        last = min(max(_reach(prefix, begin, high - load[j - 1], most), begin + 1), len(size) - (k - j))
+        bounds[j] = min(max(int(wanted[j - 1]), int(first[j]), begin + 1), last)
     return bounds
 
 

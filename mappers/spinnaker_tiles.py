@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise, product
-from math import prod
+from math import ceil, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 MOST_TILES = 8192
 """Boxes of one population that are tried: more than the largest board has PEs."""
+EXACT_TILES, MUCH = 64, 1.25
+"""From so many boxes on, not every number of them is tried while they are so much too full."""
 
 
 def tile_cut(wiring: Wiring, name: str, cuts: Mapping[str, Cut], limits: Limits, activity: Activity,
@@ -31,20 +33,21 @@ def tile_cut(wiring: Wiring, name: str, cuts: Mapping[str, Cut], limits: Limits,
     """
     grid, n = wiring.grids[name], wiring.network.populations[name].n
     loads = Loads(wiring, name, cuts, limits, activity)
-    most = min(limits.neurons, wiring.widest(name))
-    k, best = max(at_least, -(-n // most)), None
-    while k <= min(n, MOST_TILES):
-        over = 1.0
+    most, last = min(limits.neurons, wiring.widest(name)), min(n, MOST_TILES)
+    k = max(at_least, loads.fewest(limits, most))
+    while k <= last:
+        over, best = np.inf, None
         for tiles in shapes(grid, k):
             size, busy, largest = loads.of(tiles)
             full = max(size / limits.data_bytes, busy / limits.tick_cycles, largest / most)
+            over = min(over, full)
             if full <= 1 and (best is None or busy < best[0]):
                 best = (busy, tiles)
-            over = full if over == 1.0 else min(over, full)
         if best is not None:
             return Cut(tuple(t.index(grid) for t in best[1]), tuple(best[1]))
-        k += 1 if over < 2 else max(1, int(k * (over - 1) / 4))
-    raise _too_full(name, loads, limits)
+        step = k // EXACT_TILES if over > MUCH else 0
+        k = last if k < last <= k + step else k + max(1, step)
+    raise _too_full(name, loads, grid, limits)
 
 
 def shapes(grid: Grid, k: int) -> Iterator[list[Tile]]:
@@ -102,6 +105,17 @@ class Loads:
         for field, value in zip(("own", "convs", "words", "cycles", "fixed_bytes", "fixed_cycles"), values,
                                 strict=True):
             object.__setattr__(self, field, value)
+
+    def fewest(self, limits: Limits, most: int) -> int:
+        """Boxes with fewer of which some box breaks a limit whatever their shape."""
+        n, own = self.words[1:, 1:, 1:].size, self.own
+        parts = [n / most]
+        size = limits.data_bytes - own.base_bytes - self.fixed_bytes
+        parts += [(n * own.neuron_bytes + self.words[-1, -1, -1]) / size] if size > 0 else []
+        for fixed, cycles in zip(self.fixed_cycles, self.cycles, strict=True):
+            room = limits.tick_cycles - own.base_cycles - fixed
+            parts += [(n * own.neuron_cycles + cycles[-1, -1, -1]) / room] if room > 0 else []
+        return max(1, ceil(max(parts) * (1 - 1e-9)))
 
     def of(self, tiles: list[Tile]) -> tuple[float, float, int]:
         """(bytes of the fullest box, cycles of the busiest, neurons of the largest)."""
@@ -182,14 +196,18 @@ def _within(total: Floats, box: IntArray) -> Floats:
     return found
 
 
-def _too_full(name: str, loads: Loads, limits: Limits) -> FitError:
-    """What one neuron alone would take, or that the boxes are too many."""
-    own = loads.own
-    return FitError(f"{name} does not fit a PE in any part", where=name, violations=(
-        Violation("pe_bytes", f"{name}, one neuron", own.base_bytes + own.neuron_bytes + loads.fixed_bytes,
-                  limits.data_bytes, "bytes"),
-        Violation("tick_cycles", f"{name}, one neuron",
-                  own.base_cycles + own.neuron_cycles + float(loads.fixed_cycles.max()), limits.tick_cycles, "cycles")))
+def _too_full(name: str, loads: Loads, grid: Grid, limits: Limits) -> FitError:
+    """What the neuron that takes most would take alone, or that the boxes are too many."""
+    n = prod(grid)
+    cells = np.stack(np.unravel_index(np.arange(n), grid), axis=1) if n <= MOST_TILES else \
+        np.stack(np.unravel_index(np.linspace(0, n - 1, MOST_TILES).astype(np.int64), grid), axis=1)
+    size, busy, _ = loads.of([Tile(c, 1, y, 1, x, 1) for c, y, x in cells.tolist()])
+    found = [Violation(rule, f"{name}, one neuron", need, limit, unit) for rule, need, limit, unit in (
+        ("pe_bytes", size, limits.data_bytes, "bytes"), ("tick_cycles", busy, limits.tick_cycles, "cycles"))
+        if need > limit]
+    if not found:
+        found = [Violation("application_pes", f"{name}, in boxes that fit a PE", MOST_TILES + 1, MOST_TILES, "PEs")]
+    return FitError(f"{name} does not fit a PE in any part", where=name, violations=tuple(found))
 
 
 def input_tiles(grid: Grid, most: int) -> list[Tile]:

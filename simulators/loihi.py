@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from hwsdk.simulators.loihi_machine import Machine, Part
 from hwsdk.simulators.loihi_machine import build as build
 from hwsdk.simulators.loihi_state import fits_int32
 from hwsdk.simulators.loihi_trace import Probes, Record, probe_neurons, trace, wanted
+from hwsdk.simulators.samples import Progress, run_all
 
 Array = NDArray[np.generic]
 IntArray = NDArray[np.int64]
@@ -73,32 +73,10 @@ def run_machine(machine: Machine, stimulus: Stimulus, *, steps: int | None = Non
     program, samples = machine.program, stimulus.n_samples
     stimulus.require(program.input_shapes, whole=True, graded=program.graded_input, chip=program.target)
     total = stimulus.n_steps + max((s.lag for s in program.populations), default=0) if steps is None else steps
-    probed, said = wanted(program, probes), _Progress(progress, samples * total)
+    probed, said = wanted(program, probes), Progress(progress, samples * total)
     runs = [_Run(machine, stimulus.one(sample), total, probed, strict, sample) for sample in range(samples)]
     beside = min(samples, max(1, threads // len(machine.parts)))
-    if beside == 1:
-        return trace(program, [r.go(said) for r in runs], total, probed)
-    with ThreadPoolExecutor(beside) as pool:
-        waiting = [pool.submit(r.go, said) for r in runs]
-        try:
-            return trace(program, [w.result() for w in waiting], total, probed)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-class _Progress:
-    """Adds up the steps of samples that run beside each other."""
-
-    def __init__(self, say: Callable[[int, int], None] | None, total: int) -> None:
-        self._say, self._total, self._done, self._lock = say, total, 0, Lock()
-
-    def add(self, steps: int) -> None:
-        """So many more are done."""
-        if self._say is not None:
-            with self._lock:
-                self._done += steps
-                self._say(self._done, self._total)
+    return trace(program, run_all(runs, said, beside), total, probed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +112,7 @@ class _Run:
     strict: bool
     sample: int
 
-    def go(self, progress: _Progress) -> Record:
+    def go(self, progress: Progress) -> Record:
         """Run all steps, in blocks."""
         m, feed = self.machine, self._feed()
         parts, board, tally = self._parts(feed), self._board(), empty_tally(m.mesh, len(m.parts))

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsdk.errors import DataError
 from hwsdk.ir.data import Events
 from hwsdk.ir.trace import Trace
 from hwsdk.programs.loihi import GRADED, READ_OUT, STATES, LoihiProgram
-from hwsdk.simulators import kernels
+from hwsdk.simulators import kernels, samples
 from hwsdk.simulators.kernels_mesh import CORE_MESSAGES, CORE_SYNOPS, SPIKES, STEP_COUNTS
 from hwsdk.simulators.loihi_check import core_order
 
 Array = NDArray[np.generic]
 IntArray = NDArray[np.int64]
-Probes = tuple[tuple[str, str], ...]
+Probes = samples.Probes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,29 +61,9 @@ def probe_neurons(program: LoihiProgram, probes: Probes) -> IntArray:
 
 
 def wanted(program: LoihiProgram, probes: Iterable[tuple[str, str]] | str) -> Probes:
-    """The states to record: those asked for, and the v of what is read out.
-
-    Raises:
-        DataError: there is no such state.
-    """
-    known = {s.name: STATES[s.model] for s in program.populations}
-    if probes == "all":
-        return tuple((name, state) for name, states in known.items() for state in states)
-    if isinstance(probes, str):
-        raise DataError(f"probes={probes!r}", code="NO_SUCH_STATE", fix='give (population, state) pairs, or "all"')
-    found = tuple((str(name), str(state)) for name, state in probes)
-    for name, state in found:
-        if state not in known.get(name, ()):
-            raise DataError(f"no state {state!r} of {name!r}", code="NO_SUCH_STATE", fix=_offer(name, known))
+    """The states to record: those asked for, and what is read out; see hwsdk.simulators.samples.wanted."""
     readouts = tuple((s.name, READ_OUT[s.model]) for s in program.populations if not s.fires)
-    return found + tuple(r for r in readouts if r not in found)
-
-
-def _offer(name: str, known: dict[str, tuple[str, ...]]) -> str:
-    """What can be probed instead."""
-    if name in known:
-        return f"probe {' or '.join(known[name])} of {name}" if known[name] else f"{name} has no states"
-    return f"probe a state of {', '.join(sorted(known))}"
+    return samples.wanted({s.name: STATES[s.model] for s in program.populations}, readouts, probes)
 
 
 def trace(program: LoihiProgram, runs: list[Record], steps: int, probes: Probes) -> Trace:

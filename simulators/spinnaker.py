@@ -6,15 +6,14 @@ words to the accumulators of the steps to come, updates its neurons, and sends a
 takes follows from counted events and the program's cycles, which are calibrated, not measured.
 
 Packets of one read are processed by sending PE and slice, then tick and atom; where the FIFO overflows, those that
-arrive first are kept. With a barrier PEs read while they wait for each other, and no FIFO overflows. exp and tanh of an EGRU are rounded to float32 once.
+arrive first are kept. With a barrier PEs read while they wait for each other, and no FIFO overflows. exp and tanh of an
+EGRU are rounded to float32 once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from hwsdk.ir.trace import Trace
 from hwsdk.programs.spinnaker import SpinnakerProgram
 from hwsdk.simulators import kernels_spinnaker_parts as parts
 from hwsdk.simulators.kernels_spinnaker import run_windows
+from hwsdk.simulators.samples import Progress, run_all
 from hwsdk.simulators.spinnaker_check import sender_of
 from hwsdk.simulators.spinnaker_machine import Machine
 from hwsdk.simulators.spinnaker_machine import build as build
@@ -84,32 +84,10 @@ def run_machine(machine: Machine, stimulus: Stimulus, *, steps: int | None = Non
         raise DataError(f"{threads} threads", code="BAD_THREADS", fix="give 1 or more")
     stimulus.require(program.input_shapes, whole=not machine.graded, graded=machine.graded, chip=program.target)
     total = stimulus.n_steps + max((s.lag for s in program.populations), default=0) if steps is None else steps
-    probed, said = wanted(program, probes), _Progress(progress, samples * total)
+    probed, said = wanted(program, probes), Progress(progress, samples * total)
     column, where = columns(machine, probed)
     runs = [_Sample(machine, stimulus.one(k), total, column, strict, k) for k in range(samples)]
-    if min(threads, samples) == 1:
-        return trace(machine, [r.go(said) for r in runs], total, probed, where)
-    with ThreadPoolExecutor(min(threads, samples)) as pool:
-        waiting = [pool.submit(r.go, said) for r in runs]
-        try:
-            return trace(machine, [w.result() for w in waiting], total, probed, where)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-class _Progress:
-    """Adds up the steps of samples that run beside each other."""
-
-    def __init__(self, say: Callable[[int, int], None] | None, total: int) -> None:
-        self._say, self._total, self._done, self._lock = say, total, 0, Lock()
-
-    def add(self, steps: int) -> None:
-        """So many more are done."""
-        if self._say is not None:
-            with self._lock:
-                self._done += steps
-                self._say(self._done, self._total)
+    return trace(machine, run_all(runs, said, min(threads, samples)), total, probed, where)
 
 
 @dataclass(slots=True)
@@ -123,7 +101,7 @@ class _Sample:
     strict: bool
     sample: int
 
-    def go(self, progress: _Progress) -> Sorted:
+    def go(self, progress: Progress) -> Sorted:
         """Run all windows, in blocks."""
         m, phases = self.machine, self.machine.program.phases
         buffer = max(MIN_BUFFER, 2 * len(m.u))

@@ -96,7 +96,8 @@ def _timing(program: SpinnakerProgram, flight: float) -> Timing:
     c = {name: float(m.cycles[name]) for name in (
         "tick", "packet", "event_static", "event_conv", "event_plastic", "event_csr", "spike_out", "recorded")}
     level = parts.HIGH if barrier and program.level == "auto" else LEVELS.index(program.level)
-    return Timing(int(program.phases), level, 0.0 if barrier else float(program.tick_s), flight, NO_LIMIT if barrier else int(m.fifo),
+    fifo = NO_LIMIT if barrier else int(m.fifo)  # PEs read while they wait for each other
+    return Timing(int(program.phases), level, 0.0 if barrier else float(program.tick_s), flight, fifo,
                   float(m.low_hz), float(m.high_hz), *c.values())
 
 

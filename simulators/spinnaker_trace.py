@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsdk.errors import DataError
 from hwsdk.ir.data import Events
 from hwsdk.ir.trace import Trace
 from hwsdk.programs.spinnaker import STATES, SpinnakerProgram
+from hwsdk.simulators import samples
 from hwsdk.simulators.kernels_spinnaker_parts import PE_COUNTS, SOURCE, STEP_AMOUNTS, STEP_COUNTS, Feed, Run
 from hwsdk.simulators.kernels_spinnaker_sort import Order, sort_spikes
 from hwsdk.simulators.spinnaker_machine import Machine
 
 IntArray = NDArray[np.int64]
 Floats = NDArray[np.float32]
-Probes = tuple[tuple[str, str], ...]
+Probes = samples.Probes
 READ_OUT = {"lif": "v", "egru": "h"}
 """Neuron model -> the state that a population that does not fire is read out by."""
 ROW = {"u": 0, "v": 1, "h": 1}
@@ -74,24 +74,9 @@ class Sorted:
 
 
 def wanted(program: SpinnakerProgram, probes: Iterable[tuple[str, str]] | str) -> Probes:
-    """The states to record: those asked for, and what is read out.
-
-    Raises:
-        DataError: there is no such state.
-    """
-    known = {s.name: STATES[s.model] for s in program.populations}
-    if probes == "all":
-        return tuple((name, state) for name, states in known.items() for state in states)
-    if isinstance(probes, str):
-        raise DataError(f"probes={probes!r}", code="NO_SUCH_STATE", fix='give (population, state) pairs, or "all"')
-    found = tuple((str(name), str(state)) for name, state in probes)
-    for name, state in found:
-        if state not in known.get(name, ()):
-            offer = f"probe {' or '.join(known[name])} of {name}" if name in known else \
-                f"probe a state of {', '.join(sorted(known))}"
-            raise DataError(f"no state {state!r} of {name!r}", code="NO_SUCH_STATE", fix=offer)
+    """The states to record: those asked for, and what is read out; see hwsdk.simulators.samples.wanted."""
     readouts = tuple((s.name, READ_OUT[s.model]) for s in program.populations if not s.fires)
-    return found + tuple(r for r in readouts if r not in found)
+    return samples.wanted({s.name: STATES[s.model] for s in program.populations}, readouts, probes)
 
 
 def columns(machine: Machine, probes: Probes) -> tuple[NDArray[np.int32], dict[str, slice]]:

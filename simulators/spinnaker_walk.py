@@ -1,7 +1,7 @@
 """One step at a time: the SpiNNaker 2 simulator for a host that decides on the next input when it has seen the output.
 
-The machine and its kernels are those of hwsdk.simulators.spinnaker, so that the same inputs give the same events, counts
-and times as one run over all of them.
+The machine and its kernels are those of hwsdk.simulators.spinnaker, so that the same inputs give the same events,
+counts and times as one run over all of them.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ import hwsdk
 from examples.egru_lm.model import Array, Params, forward, fresh, layers
 from examples.egru_lm.text import HELD_OUT_SEED, choices, decode, encode, write
 from hwsdk.backends.base import Program
+from hwsdk.compiler import summary
 from hwsdk.cost import Amount, si
 from hwsdk.ir.build import NetworkBuilder
 from hwsdk.ir.build_egru import egru_layer
@@ -146,7 +147,8 @@ class Agreement:
 def agreement(layers_of: Mapping[str, tuple[Array, Array]]) -> Agreement:
     """Compare the events of each layer, two arrays (steps, n)."""
     pairs = list(layers_of.values())
-    return Agreement(sum(int((a != 0).sum()) for a, _ in pairs), sum(int(((a != 0) != (b != 0)).sum()) for a, b in pairs),
+    alone = sum(int(((a != 0) != (b != 0)).sum()) for a, b in pairs)
+    return Agreement(sum(int((a != 0).sum()) for a, _ in pairs), alone,
                      max(float(np.abs(a - b).max()) for a, b in pairs))
 
 
@@ -166,8 +168,9 @@ def memory_text(program: Program) -> str:
     """PEs, and the bytes of those that hold units."""
     used = np.array([u["bytes"] for pe, u in enumerate(program.usage)  # type: ignore[attr-defined]
                      if program.application(pe) == "egru_csr"])  # type: ignore[attr-defined]
-    pes, of = hwsdk.compiler.summary(program)["PEs"], hwsdk.compiler.summary(program)["memory (fullest PE)"].available
-    return f"{pes.used} of {pes.available} PEs, {len(used)} with units: {used.min():,} to {used.max():,} bytes of {of:,}"
+    pes, room = (summary(program)[name] for name in ("PEs", "memory (fullest PE)"))
+    return f"{pes.used} of {pes.available} PEs, {len(used)} with units: {used.min():,} to {used.max():,} bytes of " \
+           f"{room.available:,}"
 
 
 def a_step(amount: Amount, steps: int, unit: str) -> str:
@@ -207,7 +210,7 @@ def main() -> None:
     chip = hwsdk.walk(program)
     written = generate(params, chip.step, "on friday ", args.write)
     same = written == generate(params, on_reference(net), "on friday ", args.write)
-    print(f"written on the simulated chip ({'the same' if same else 'NOT the same'} as the reference writes):\n{written}")
+    print(f"written on the simulated chip, {'the same' if same else 'NOT the same'} as by the reference:\n{written}")
 
 
 if __name__ == "__main__":

@@ -5,18 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsdk import __version__
-from hwsdk.errors import ProgramError
 from hwsdk.ir.ledger import Ledger, LedgerEntry
 from hwsdk.ir.nodes import Shape, size
 from hwsdk.ir.semantics import Semantics
 from hwsdk.programs import container
+from hwsdk.programs.stored import StoredProgram
 
 RESETS = ("value", "subtract")
 MODELS: dict[str, tuple[str, ...]] = {
@@ -115,7 +113,7 @@ class LoihiArrays:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LoihiProgram:
+class LoihiProgram(StoredProgram):
     """A network placed on Loihi-style cores; the simulator and a device run the same one.
 
     inputs and populations: the senders, ids ascending, inputs first. outputs: output name -> population. usage: for
@@ -159,36 +157,6 @@ class LoihiProgram:
     def core_of(self) -> NDArray[np.int32]:
         """Core of each neuron, in core order."""
         return np.repeat(np.arange(self.n_cores, dtype=np.int32), np.diff(self.arrays.neuron_ptr))
-
-    def digest(self) -> str:
-        """SHA-256 over everything that decides what the chip does, as hex."""
-        return container.content_digest(self._body(), self._arrays())
-
-    def save(self, path: str | Path) -> Path:
-        """Write a .hwx file."""
-        manifest = container.Manifest(
-            schema_version=container.SCHEMA, kind=self.kind, tool=f"hwsdk {__version__}", digest=self.digest(),
-            target=self.target, target_version=self.target_version, target_digest=self.target_digest,
-            semantics=self.semantics.to_dict(),
-            ledger=[[e.kind, e.node, e.code, e.text] for e in self.ledger.entries], body=self._body())
-        return container.write(path, manifest, self._arrays())
-
-    @classmethod
-    def load(cls, path: str | Path) -> LoihiProgram:
-        """Read a .hwx file.
-
-        Raises:
-            ProgramError: damaged, of another schema, or for another kind of chip.
-        """
-        manifest, arrays = container.read(path)
-        if manifest.kind != cls.kind:
-            raise ProgramError(f"a program of kind {manifest.kind!r}", where=str(path), code="WRONG_KIND",
-                               fix="load it with hwsdk.load_program")
-        try:
-            return cls._from(manifest, arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ProgramError(f"a field is missing or wrong: {error}", where=str(path),
-                               fix="compile the model again") from None
 
     @classmethod
     def _from(cls, manifest: container.Manifest, arrays: dict[str, NDArray[Any]]) -> LoihiProgram:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsdk import __version__
-from hwsdk.errors import ProgramError
 from hwsdk.ir.ledger import Ledger, LedgerEntry
 from hwsdk.ir.nodes import Shape, size
 from hwsdk.ir.semantics import Semantics
 from hwsdk.programs import container
 from hwsdk.programs.spinnaker_decode import decode, header
 from hwsdk.programs.spinnaker_image import APPLICATIONS, PeMemory
+from hwsdk.programs.stored import StoredProgram
 
 SYNC = ("timer", "barrier")
 LEVELS = ("auto", "low", "high")
@@ -97,7 +95,7 @@ class SpinnakerArrays:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SpinnakerProgram:
+class SpinnakerProgram(StoredProgram):
     """A network on the PEs of one or more chips; the simulator and a device run the same one.
 
     sync: "timer": a phase tick starts every tick_s seconds; "barrier": when all PEs are done with the one before.
@@ -164,36 +162,6 @@ class SpinnakerProgram:
     def application(self, pe: int) -> str:
         """The PE application, one of APPLICATIONS."""
         return APPLICATIONS[header(self.image(pe))["application"]]
-
-    def digest(self) -> str:
-        """SHA-256 over everything that decides what the chip does, as hex."""
-        return container.content_digest(self._body(), self._arrays())
-
-    def save(self, path: str | Path) -> Path:
-        """Write a .hwx file."""
-        manifest = container.Manifest(
-            schema_version=container.SCHEMA, kind=self.kind, tool=f"hwsdk {__version__}", digest=self.digest(),
-            target=self.target, target_version=self.target_version, target_digest=self.target_digest,
-            semantics=self.semantics.to_dict(),
-            ledger=[[e.kind, e.node, e.code, e.text] for e in self.ledger.entries], body=self._body())
-        return container.write(path, manifest, self._arrays())
-
-    @classmethod
-    def load(cls, path: str | Path) -> SpinnakerProgram:
-        """Read a .hwx file.
-
-        Raises:
-            ProgramError: damaged, of another schema, or for another kind of chip.
-        """
-        manifest, arrays = container.read(path)
-        if manifest.kind != cls.kind:
-            raise ProgramError(f"a program of kind {manifest.kind!r}", where=str(path), code="WRONG_KIND",
-                               fix="load it with hwsdk.load_program")
-        try:
-            return cls._from(manifest, arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ProgramError(f"a field is missing or wrong: {error}", where=str(path),
-                               fix="compile the model again") from None
 
     @classmethod
     def _from(cls, manifest: container.Manifest, arrays: dict[str, NDArray[Any]]) -> SpinnakerProgram:

@@ -9,7 +9,7 @@ from random_networks import random_network, random_stimulus
 import hwsdk
 from hwsdk import backends
 from hwsdk.backends.base import CompileOptions
-from hwsdk.errors import FitError, HwsdkError
+from hwsdk.errors import FitError, HwsdkError, UnsupportedError
 from hwsdk.ir.network import Edge, Network
 from hwsdk.ir.neurons import LIF
 from hwsdk.ir.nodes import Input, Linear, Output
@@ -85,6 +85,21 @@ def test_a_run_does_not_depend_on_the_run_before(name):
     assert first.first_difference(second) is None
     for count in first.counts:
         np.testing.assert_array_equal(first.counts[count], second.counts[count])
+
+
+def test_step_by_step_is_the_same_as_a_run_or_is_refused(name):
+    network = networks()[2]
+    program, data = hwsdk.compile(network, name), random_stimulus(networks()[2], 4).one(0)
+    try:
+        moving = hwsdk.walk(program)
+    except UnsupportedError as error:
+        assert error.code == "NO_WALK"
+        return
+    expected = hwsdk.simulate(program, data)
+    for t in range(expected.n_steps):
+        moving.step({n: (e.at_step(t) if t < e.n_steps else np.zeros(e.n)).ravel() for n, e in data.inputs.items()})
+    assert expected.first_difference(moving.trace()) is None
+    moving.reset()
 
 
 def test_samples_do_not_touch_each_other(name):

@@ -154,5 +154,7 @@ def test_the_story_of_the_example(capsys):
     shown = capsys.readouterr().out
     for line in ("recall cue 0                     -> cue [0], content [0, 1, 8, 9]",
                  "recall content {0, 4}            -> cue [0, 3], content [0, 4]",
-                 "80 ms  recall content {6}               -> cue [4], content [6]"):
+                 "80 ms  recall content {6}               -> cue [4], content [6]",
+                 "packing layer  12 PEs, 270 updates of learned weights, every spike as in the model",
+                 "packing dense   4 PEs, 270 updates of learned weights, every spike as in the model"):
         assert line in shown

@@ -10,7 +10,8 @@ import cam_memories as memories
 import pytest
 from cam_memories import BITS, CUES, dictionary, few
 from hypothesis import given
-from small_chips import pes_of, small_chip, troubles
+from spinnaker_small import SmallChip, small_backend
+from spinnaker_traces import pes_of, troubles
 
 from examples import cam_memory as cam
 from hwsdk.backends.base import CompileOptions
@@ -23,7 +24,7 @@ from hwsdk.simulators import reference
 @cache
 def memory() -> tuple[SpinnakerBackend, SpinnakerProgram]:
     """The memory in PEs of 4 neurons."""
-    backend = small_chip(4)
+    backend = small_backend(SmallChip(4))
     program = backend.compile(cam.cam_network(CUES, BITS), CompileOptions(packing="dense"), lambda _: None)
     assert program.n_pes >= 20
     return backend, program
@@ -58,7 +59,7 @@ def test_long_sequences_spike_for_spike(n_cues, n_bits, neurons, slot):
     network = cam.cam_network(n_cues, n_bits)
     operations = memories.long_sequence(n_cues, n_bits, rounds=3)
     data = cam.stimulus(network, operations, slot)
-    backend = small_chip(neurons)
+    backend = small_backend(SmallChip(neurons))
     program = backend.compile(network, CompileOptions(packing="dense"), lambda _: None)
     trace = backend.simulate(program, data)
     assert troubles(trace) == {}

@@ -12,7 +12,8 @@ from typing import Any
 import cam_memories as memories
 import numpy as np
 import pytest
-from small_chips import pes_of, small_chip, troubles
+from spinnaker_small import SmallChip, small_backend
+from spinnaker_traces import pes_of, troubles
 
 import hwsdk
 from examples import l2mu_braille as l2mu
@@ -24,8 +25,6 @@ from hwsdk.ir.data import Stimulus
 from hwsdk.ir.formats import load_data
 from hwsdk.ir.network import Network
 from hwsdk.ir.trace import Trace
-from hwsdk.mappers.phases import timed
-from hwsdk.mappers.quantize_single import QuantizeSingle
 from hwsdk.programs.spinnaker import SpinnakerProgram
 from hwsdk.simulators import reference
 
@@ -50,10 +49,9 @@ def test_every_recorded_spike_of_the_memory(corpus: Path, experiment: int, layou
     table = memories.table_of(corpus, experiment)
     network = memories.network_of(table)
     data = memories.stimulus_of(network, table)
-    options: dict[str, Any] = {"16 bits": {"bits": 16}, "dense": {"packing": "dense"}}.get(layout, {})
-    if layout == "int8 words":
-        network = QuantizeSingle(plastic_bits=8, history=256)(timed(network)[0])[0]
-    program, trace = run(network, data, small_chip(4) if layout.startswith("4") else None, **options)
+    options: dict[str, Any] = {"16 bits": {"bits": 16}, "dense": {"packing": "dense"}, "int8 words": {
+        "target_options": {"plastic_bits": 8}}}.get(layout, {})
+    program, trace = run(network, data, small_backend(SmallChip(4)) if layout.startswith("4") else None, **options)
     cells, spikes = memories.EXPERIMENTS[experiment]
     assert memories.compared(table, data, trace) == (cells, 0, spikes)
     if layout.startswith("4"):
@@ -70,7 +68,7 @@ def test_the_braille_raster_of_spinnaker2(corpus: Path, timing: str, neurons: in
     with np.load(corpus / "nir_paper" / "braille" / "braille_test_sample0_recovered.npz") as z:
         data = Stimulus.dense(z["spikes"], {"input": (12,)})
     published = np.load(corpus / "nir_paper" / "braille" / "s2_activity_noDelay_bias_zero.npy")
-    program, trace = run(network, data, small_chip(neurons), target_options={"timing": timing})
+    program, trace = run(network, data, small_backend(SmallChip(neurons)), target_options={"timing": timing})
     got = trace.aligned("lif1.lif", 256).dense(0)
     assert got.shape == published.shape == (256, 38)
     assert int((got != published).sum()) == 0
@@ -99,7 +97,7 @@ def test_the_legendre_memory_reads_as_many_letters(letters: tuple[Network, Stimu
 def test_the_legendre_memory_spike_for_spike(letters: tuple[Network, Stimulus], corpus: Path, neurons: int) -> None:
     """Five phases a step; the lowered floats spike as the model does, and the chip as the integer reference."""
     network, data = letters[0], l2mu.samples(corpus / "l2mu_braille", 2)
-    backend = small_chip(neurons)
+    backend = small_backend(SmallChip(neurons))
     lowered, whole, _ = backend.discrete(network, CompileOptions())
     assert reference.run(network, data).first_difference(reference.run(lowered, data), STAGES) is None
     program, trace = run(network, data, backend, data=data)
@@ -129,6 +127,6 @@ def test_the_nmnist_network_spike_for_spike(corpus: Path) -> None:
     data = load_data(corpus / "nmnist" / "nmnist_test_0_49.npz", shapes, dt_s=1e-3, n_steps=100, limit=2)
     backend = backends.get("spinnaker2")
     _, whole, _ = backend.discrete(network, CompileOptions())
-    program, trace = run(network, data, small_chip(256), step_time=2.5e-3)
+    program, trace = run(network, data, small_backend(SmallChip(256)), step_time=2.5e-3)
     assert program.n_pes <= 148
     assert reference.run(whole, data).first_difference(trace) is None

@@ -99,6 +99,7 @@ def test_a_grid_is_preferred_to_the_last_bit() -> None:
 def test_whole_weights_stay_as_they_are() -> None:
     assert dense(quantised(layer([[6.0, -60.0, 9.0]]))[1]) == [[6.0, -60.0, 9.0]]
     assert dense(quantised(layer([[6.0, -600.0, 9.0]]))[1]) == [[1.0, -127.0, 2.0]]
+    assert dense(quantised(layer([[1e-9, 3e-9]]))[1]) == [[42.0, 126.0]]
 
 
 def test_a_scale_a_neuron() -> None:

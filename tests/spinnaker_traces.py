@@ -1,26 +1,15 @@
-"""SpiNNaker 2 with fewer neurons a PE, so that small networks take many of them."""
+"""What the tests of SpiNNaker 2 read off programs and traces."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 
-from hwsdk.backends.spinnaker import SpinnakerBackend
 from hwsdk.ir.trace import Trace
 from hwsdk.programs.spinnaker import SpinnakerProgram
 
 LATE = ("late_ticks", "late_packets", "lost_ticks", "dropped_packets", "forgotten_posts")
 """Counts of what would make a run differ from the model."""
-
-
-def small_chip(neurons: int) -> SpinnakerBackend:
-    """The chip with PEs of at most so many neurons."""
-    backend = SpinnakerBackend("spinnaker2")
-    limits = {**backend.target.limits}
-    for name in ("atoms_wide", "atoms_narrow"):
-        limits[name] = limits[name].model_copy(update={"value": neurons})
-    backend.target = backend.target.model_copy(update={"limits": limits})
-    return backend
 
 
 def pes_of(program: SpinnakerProgram) -> dict[str, int]:
