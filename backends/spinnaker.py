@@ -73,7 +73,7 @@ class SpinnakerOptions:
         if unknown := sorted(set(given) - known):
             raise UnsupportedError(f"spinnaker2 has no option {', '.join(unknown)}", code="UNKNOWN_OPTION",
                                    fix=f"use {', '.join(sorted(known))}")
-        numbers = {n: _whole(n, given.pop(n, getattr(cls(), n)), most) for n, most in NUMBERS.items()}
+        numbers: dict[str, Any] = {n: _whole(n, given.pop(n, getattr(cls(), n)), most) for n, most in NUMBERS.items()}
         found = cls(**given, **numbers)
         for name, choices in (("timing", TIMINGS), ("sync", SYNC), ("level", LEVELS), ("record", mapper.RECORDS)):
             if getattr(found, name) not in choices:
@@ -240,8 +240,8 @@ class SpinnakerBackend:
 
 SHARED_SUM = 1e-4
 """Float32 sums in another order differ in their last bits, and the recurrence hands that on. In the language model of
-examples/egru_lm a last bit or two in every exp and tanh moves states by 1.3e-6 at most in 3,000 steps; no network can
-be held to that for ever, since an event may tip over.
+examples/egru_lm a last bit or two in every exp and tanh moves states by 1.4e-6 at most in 20,000 steps, no event; no
+network can be held to that for ever, since an event may tip over.
 """
 
 

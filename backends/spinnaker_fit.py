@@ -54,7 +54,10 @@ def proposals(error: FitError, network: Network, target: SpinnakerTarget, option
     """(the nearest changes that were tried and make it fit, the smallest of each kind; a hint if there are none)."""
     found: list[str] = []
     if network.n_parameters > MAX_TRIED:
-        return (), "not tried because it takes minutes: more chips (--chips), fewer bits (--bits)"
+        chips = max((-(-int(v.need) // target.need("application_pes")) for v in error.violations
+                     if v.rule == "application_pes"), default=0)
+        more = f"--chips {chips}" if options.chips < chips <= target.need("chips") else "more chips (--chips)"
+        return (), f"not tried because it takes minutes: {more}, fewer bits (--bits)"
     for kind in (_packing, _time, _history, _bits, _chips):
         for text, changed in kind(error, network, target, options):
             if fits(changed):

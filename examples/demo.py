@@ -1,4 +1,5 @@
-"""Deploy the digits network on every target: fit, accuracy, energy, latency, and a comparison with Lava if it is there.
+"""Deploy the digits network on every target: fit, accuracy, energy, latency, and a comparison with Lava if it is there;
+then a memory that learns on the chip.
 
     python examples/demo.py
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cam_memory
 import numpy as np
 
 import hwsdk
@@ -70,6 +72,8 @@ def main() -> None:
     float_counts = reference.run(network, data).counts_of("lif2", data.n_steps)
     for name in backends.names():
         show_target(name, network, calibration, data, float_counts)
+    print("\n=== spinnaker2: a memory that learns on the chip (examples/cam_memory.py)")
+    cam_memory.main()
 
 
 if __name__ == "__main__":

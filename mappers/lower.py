@@ -270,7 +270,8 @@ def _refuse_plasticity(network: Network) -> None:
     if learning:
         rules = " and ".join(sorted({type(rule).__name__ for rule in learning.values()}))
         raise UnsupportedError(f"weights that change by {rules}; this target does not learn", where=", ".join(learning),
-                               code="PLASTICITY", fix="run it in hwsdk.simulators.reference, probe the projection's "
+                               code="PLASTICITY", fix="compile it for a target that learns (spinnaker2); or run it in "
+                               "hwsdk.simulators.reference, probe the projection's "
                                '"weight" there, and connect with the weights it ended with, without plasticity')
 
 

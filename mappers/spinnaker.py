@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ from hwsdk.mappers.spinnaker_load import Activity, Limits
 from hwsdk.mappers.spinnaker_pack import Pes, Predicted, alone, high_from, merged, predicted, side_by_side
 from hwsdk.mappers.spinnaker_place import trees
 from hwsdk.mappers.spinnaker_rows import Layout, heard_of
+from hwsdk.mappers.spinnaker_spread import evened
+from hwsdk.mappers.spinnaker_tiles import most_boxes
 from hwsdk.mappers.spinnaker_wires import n_of, wiring
 from hwsdk.programs.spinnaker import LEVELS, SYNC, Machine, Sender, SpinnakerArrays, SpinnakerProgram
 from hwsdk.programs.spinnaker_decode import header
@@ -221,8 +224,9 @@ def _spread(network: Network, cutter: Cutter, activity: Activity, available: int
     quiet = activity.times(0.0) if cutter.limits.tick_cycles < np.inf else activity
     sources = sum(len(c.index) for n, c in cutter.partition(quiet).cuts.items() if n in network.inputs)
     room = max(available - sources, 1)
-    parts = {n: min(p.n, room) for n, p in network.populations.items()}
-    found = replace(cutter, parts=parts).partition(quiet)
+    parts = {n: most_boxes(cutter.wiring.grids[n], room) if n in cutter.wiring.grids else min(p.n, room)
+             for n, p in network.populations.items()}
+    found = evened(replace(cutter, parts=parts).partition(quiet), parts)
     pes = side_by_side(network, found.cuts)
     for own in pes:
         n, names = sum(len(found.cuts[name].index[k]) for name, k in own), tuple(name for name, _ in own)
@@ -251,8 +255,8 @@ def _require_time(layout: Layout, limits: Limits, load: Predicted) -> None:
     if load.fixed[pe] > limits.tick_cycles:
         names = tuple(dict.fromkeys(n for n, _ in layout.pes[pe]))
         raise FitError(f"{layout.wiring.network.name} does not fit the tick of a PE", violations=(
-            Violation("tick_cycles", f"a PE with parts of {_some(names)}, no spike", float(load.fixed[pe]),
-                      limits.tick_cycles, "cycles"),))
+            Violation("tick_cycles", f"a PE with parts of {_some(names)}, no spike", ceil(load.fixed[pe]),
+                      int(limits.tick_cycles), "cycles"),))
 
 
 def _some(names: tuple[str, ...]) -> str:
@@ -263,10 +267,11 @@ def _some(names: tuple[str, ...]) -> str:
 def _too_many(network: Network, target: SpinnakerTarget, options: MapOptions, found: Partition, need: int) -> FitError:
     """Which population takes the PEs."""
     name = max(found.cuts, key=lambda n: len(found.cuts[n].index))
-    limit = target.need("application_pes") * options.chips
+    limit, most = target.need("application_pes") * options.chips, len(found.cuts[name].index)
+    where = f"whole network; {name} alone takes {most}" if most > 1 else \
+        f"whole network, {len(found.cuts)} populations and inputs with at least one each"
     return FitError(f"{network.name} does not fit {options.chips} chip(s) of {target.name}", violations=(
-        Violation("application_pes", f"whole network; {name} alone takes {len(found.cuts[name].index)}", need, limit,
-                  "PEs"),))
+        Violation("application_pes", where, need, limit, "PEs"),))
 
 
 def _tell_share(log: LedgerWriter, options: MapOptions, limits: Limits, load: Predicted) -> None:
@@ -274,13 +279,15 @@ def _tell_share(log: LedgerWriter, options: MapOptions, limits: Limits, load: Pr
     if options.sync != "timer":
         return
     share = _share(limits.tick_cycles - load.fixed, load.more)
-    what = "the expected activity" if options.activity is not None else "all neurons spiking"
+    known, tick = options.activity is not None, f"its tick of {options.tick_s:g} s"
     if share >= 1:
-        log.read("", "TICK_HELD", f"no PE overruns its tick of {options.tick_s:g} s at {what}; the busiest takes "
-                 f"{float((load.fixed + load.more).max()) / limits.tick_cycles:.0%} of it")
+        what, busiest = "the expected activity" if known else "all neurons spiking", (load.fixed + load.more).max()
+        log.read("", "TICK_HELD", f"no PE overruns {tick} at {what}; the busiest takes "
+                 f"{float(busiest) / limits.tick_cycles:.0%} of it")
     else:
-        log.warning("", "TICK_SHARE", f"no PE overruns its tick of {options.tick_s:g} s while at most {share:.1%} of "
-                    f"{'the neurons spike' if options.activity is None else what + ' comes'} in a tick, spread evenly")
+        what = "the expected activity comes" if known else "the neurons spike"
+        log.warning("", "TICK_SHARE", f"no PE overruns {tick} while at most {_percent(share)} of {what} in a tick, "
+                    "spread evenly")
 
 
 def _tell_fifo(log: LedgerWriter, options: MapOptions, length: int, load: Predicted) -> None:
@@ -289,8 +296,13 @@ def _tell_fifo(log: LedgerWriter, options: MapOptions, length: int, load: Predic
     if share < 1:
         tell = log.read if options.activity is None else log.warning
         tell("", "FIFO_SHARE", f"a PE keeps {length:,} packets that wait and drops what comes beyond; there is room "
-             f"for sure while at most {share:.1%} of "
+             f"for sure while at most {_percent(share)} of "
              f"{'the neurons spike' if options.activity is None else 'the expected activity comes'} in a tick")
+
+
+def _percent(share: float) -> str:
+    """Rounded down to a tenth of a percent."""
+    return f"{floor(share * 1000) / 10:.1f}%"
 
 
 def _share(room: NDArray[np.float64], need: NDArray[np.float64]) -> float:

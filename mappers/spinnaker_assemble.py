@@ -48,7 +48,7 @@ def arrays(parts: Parts, target: SpinnakerTarget, chips: int, search: Search, sa
     slices, sent, ptr, hearers = packets(layout, parts.heard, parts.activity)
     home = np.array([layout.home[s][0] for s in slices], np.int64)
     flow = Flow(home, sent, ptr, hearers)
-    placed = place(len(layout.pes), flow, die(target), [tuple(c) for c in target.board.chips[:chips]], search, say)
+    placed = place(len(layout.pes), flow, die(target), [(x, y) for x, y in target.board.chips[:chips]], search, say)
     say("route")
     key, mask = (np.array([x[n][k] for n, k in slices], np.int64) for x in (of_slice.key, of_slice.mask))
     routes = route(placed, flow, key, mask, target.need("router_entries"))
@@ -69,9 +69,9 @@ def die(target: SpinnakerTarget) -> Die:
     """The cores of a chip; the system keeps those of the last group."""
     n, usable = target.need("pes"), target.need("application_pes")
     reserved = tuple(range(usable + 1, n + 1))
-    return Die(tuple(tuple(q) for q in target.noc.qpes), tuple(tuple(r) for r in target.noc.router), reserved)
+    return Die(tuple((x, y) for x, y in target.noc.qpes), tuple((x, y) for x, y in target.noc.router), reserved)
 
 
 def _ptr(sizes: list[int]) -> NDArray[np.int64]:
     """Pointers of consecutive parts."""
-    return np.r_[0, np.cumsum(np.array(sizes, np.int64))].astype(np.int64)
+    return np.cumsum(np.array([0, *sizes], np.int64))

@@ -180,24 +180,27 @@ def gather(packet: int, own: Any, program: Any, target: Any, key: Any) -> Any:
         at = entries[b, ROWS_AT] + row
         if entries[b, KIND] != CONV and counts[at] == counts[at + 1]:
             continue
-        entry = entries[b]
-        cells = identity[entry[FIRST] : entry[FIRST] + entry[CELLS]]
-        if entry[KIND] == CONV:
+        if entries[b, KIND] == CONV:
+            entry = entries[b]
+            cells = identity[entry[FIRST] : entry[FIRST] + entry[CELLS]]
             n = _convolution(row, entry, image, cells, n, target, key)
         else:
-            n = _words(row, entry, image, cells, n, target, key)
+            n = _words(at, b, entries, image, identity, n, target, key)
         if n < 0:
             return -1 - b
     return n
 
 
 @njit(cache=True, nogil=True)
-def _words(row: int, entry: Any, image: Any, identity: Any, n: int, target: Any, key: Any) -> int:
-    """Write the synapses of one row after n others; returns how many there are then, or -1."""
+def _words(at: int, b: int, entries: Any, image: Any, identity: Any, n: int, target: Any, key: Any) -> int:
+    """Write the synapses of the row of entry b whose count is ``at``, after n others; returns how many there are then,
+    or -1. (Numbers instead of views of arrays: most rows hold a synapse or two.)
+    """
     words, halves, _ = image
-    kind, delay, tag, size = entry[KIND], entry[DELAY], entry[TAG], BYTES[entry[KIND]]
+    kind, delay, tag = entries[b, KIND], entries[b, DELAY], entries[b, TAG]
+    first, cells = entries[b, FIRST], entries[b, CELLS]
     step = 2 if kind == CSR else 1
-    at, base = entry[ROWS_AT] + row, entry[WORDS_AT] // min(size, 4)
+    base = entries[b, WORDS_AT] >> (1 if kind in (NARROW, BYTE) else 2)
     for e in range(base + step * np.int64(halves[at]), base + step * np.int64(halves[at + 1]), step):
         if kind == NARROW:
             word = np.int64(halves[e])
@@ -214,10 +217,10 @@ def _words(row: int, entry: Any, image: Any, identity: Any, n: int, target: Any,
             word = np.int64(words[e])
             t, ticks, weight = word & 1023, delay + (word >> 10 & 7), word >> 16
             weight = weight - 65536 if weight > 32767 else weight
-        if t >= len(identity):
+        if t >= cells:
             return -1
         if weight != 0 or tag != 0:
-            target[n], key[n] = identity[t], (weight << 24) | (tag << 8) | ticks
+            target[n], key[n] = identity[first + t], (weight << 24) | (tag << 8) | ticks
             n += 1
     return n
 

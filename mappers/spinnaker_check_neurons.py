@@ -104,21 +104,26 @@ def check_neurons(network: Network, program: SpinnakerProgram, memories: list[Pe
         if len(index) != s.n or (times != 1).any():
             at = int(np.argmax(times != 1))
             raise InternalError(f"{s.name}[{at}] is placed {times[at]} times")
+    known: dict[tuple[str, str], Words] = {}
     for pe, memory in enumerate(memories):
         at = 0
         for k in range(int(a.slice_ptr[pe]), int(a.slice_ptr[pe + 1])):
             index, name = a.neuron[a.neuron_ptr[k] : a.neuron_ptr[k + 1]], program.senders[a.slice_sender[k]].name
             if memory.model != "source":
-                _compare(name, network.populations[name], memory.model, index, memory.neurons[at : at + len(index)])
+                _compare(name, network.populations[name], memory.model, index, memory.neurons[at : at + len(index)],
+                         known)
             at += len(index)
 
 
-def _compare(name: str, cell: Neuron, model: str, index: NDArray[np.int32], found: Words) -> None:
-    """The records of some neurons."""
+def _compare(name: str, cell: Neuron, model: str, index: NDArray[np.int32], found: Words,
+             known: dict[tuple[str, str], Words]) -> None:
+    """The records of some neurons; known: wanted fields of whole populations, kept for the next PE."""
     if model == "lif" and isinstance(cell, SingleLIF) and cell.decay_u.ravel()[index].any():
         raise InternalError(f"{name} is run without a current that decays, its decay_u is not 0")
     for column, field in enumerate(NEURON_FIELDS[model]):
-        wanted = _wanted(cell, field)[index]
+        if (name, field) not in known:
+            known[name, field] = _wanted(cell, field)
+        wanted = known[name, field][index]
         if not np.array_equal(wanted, found[:, column]):
             at = int(np.flatnonzero(wanted != found[:, column])[0])
             values = (x[at : at + 1] if field == "control" else x[at : at + 1].view(np.float32)

@@ -98,17 +98,21 @@ def _read(program: SpinnakerProgram, pe: int, words: NDArray[np.uint32], tags: t
     size = kernels.BYTES[kind]
     if (index + 2 + (n_rows + 2) // 2 > head["rows"])[kind != CONV].any() or (begin % np.maximum(size, 1)).any():
         raise InternalError(f"the rows of PE {pe} are shorter than an entry says")
-    columns = (table[:, 0], table[:, 1], table[:, 2] >> 4 & 15, kind, ~table[:, 1] & 0xFFFFFFFF, 2 * (rows_at + 2),
-               n_rows, 4 * at["words"] + begin, 4 * at["words"] + head["word_bytes"],
-               np.where(plastic, MIN_PLASTIC_DELAY, extra), np.array([*tags, 0])[np.where(plastic, extra, -1)], first,
-               cells, shape_at, 0, 1, extra)
-    found = np.stack([np.broadcast_to(c, len(table)) for c in columns], axis=1).astype(np.int64)
+    columns: tuple[Any, ...] = (
+        table[:, 0], table[:, 1], table[:, 2] >> 4 & 15, kind, ~table[:, 1] & 0xFFFFFFFF, 2 * (rows_at + 2), n_rows,
+        4 * at["words"] + begin, 4 * at["words"] + head["word_bytes"], np.where(plastic, MIN_PLASTIC_DELAY, extra),
+        np.array([*tags, 0])[np.where(plastic, extra, -1)], first, cells, shape_at, 0, 1, extra)
+    found = np.empty((len(table), len(columns)), np.int64)
+    for k, column in enumerate(columns):
+        found[:, k] = column
     found[kind == CONV, -3] = conv[:, 1]
     return found
 
 
 def _conv(program: SpinnakerProgram, pe: int, words: NDArray[np.uint32], at: IntArray, word_bytes: int) -> IntArray:
     """(atoms, most synapses of one) of each convolution record."""
+    if not len(at):
+        return np.zeros((0, 2), np.int64)
     records = words[at[:, None] + np.arange(len(CONV_FIELDS))].astype(np.int64).reshape(-1, len(CONV_FIELDS))
     f: dict[str, Any] = dict(zip(CONV_FIELDS, records.T, strict=True))
     per_channel = f["kernel_y"] * f["kernel_x"]

@@ -129,11 +129,11 @@ def _wanted(network: Network, senders: Sequence[Sender], source: str, target: st
     flat = explicit(node) if isinstance(node, ConvSynapses) else node
     delays, post, weight = np.broadcast_to(delays, flat.target.shape), flat.target, _weights(network, target, flat)
     tag = 1 + rules(network).index(learner_of(node.rule)) if isinstance(node, PlasticSynapses) else 0
-    source, ticks = flat.source, delays | tag << 8 if tag else delays
-    if not kernels.is_sorted(source):
-        order = np.argsort(source, kind="stable")
-        source, post, weight, ticks = source[order], post[order], weight[order], ticks[order]
-    ptr = np.searchsorted(source, np.arange(math.prod(flat.pre_shape) + 1))
+    pre, ticks = flat.source, delays | tag << 8 if tag else delays
+    if not kernels.is_sorted(pre):
+        order = np.argsort(pre, kind="stable")
+        pre, post, weight, ticks = pre[order], post[order], weight[order], ticks[order]
+    ptr = np.searchsorted(pre, np.arange(math.prod(flat.pre_shape) + 1))
     return Wanted(identity, ptr, post, weight, ticks, bool(tag))
 
 

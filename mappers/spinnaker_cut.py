@@ -7,8 +7,8 @@ share of all neurons spiking in one tick that the PEs at hand allow, which is to
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from math import prod
+from dataclasses import dataclass, field
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -128,8 +128,8 @@ class Cutter:
     def _best(self, wiring: Wiring, name: str, cuts: Cuts, activity: Activity) -> tuple[Wiring, Cut]:
         """Narrow words, or wide ones if these make fewer slices because more neurons can be addressed."""
         found = self._cut(wiring, name, cuts, activity)
-        if wiring.widest(name) < min(WIDEST, self.limits.neurons) and \
-                max(len(i) for i in found.index) == wiring.widest(name) and len(found.index) > 1:
+        widest = wiring.widest(name)
+        if widest < min(WIDEST, self.limits.neurons) and len(found.index) > 1 and 2 * found.sizes.max() >= widest:
             wide = wiring.with_wide(name)
             try:
                 other = self._cut(wide, name, cuts, activity)
@@ -184,8 +184,8 @@ class Cutter:
                    ) -> FitError:
         """One neuron alone."""
         where = f"{name}[{neuron}], one neuron with {synapses:,} synapses"
-        broken = Violation("tick_cycles", where, need_cycles, self.limits.tick_cycles, "cycles") \
-            if need_bytes is None else Violation("pe_bytes", where, need_bytes, self.limits.data_bytes, "bytes")
+        broken = Violation("tick_cycles", where, ceil(need_cycles), int(self.limits.tick_cycles), "cycles") \
+            if need_bytes is None else Violation("pe_bytes", where, ceil(need_bytes), self.limits.data_bytes, "bytes")
         return FitError(f"{name} does not fit a PE in any part", where=name, violations=(broken,))
 
 
@@ -209,16 +209,19 @@ def _even(n: int, parts: int) -> IntArray:
 
 
 def widest_share(cutter: Cutter, activity: Activity, fits: Callable[[Partition], bool]) -> Partition | None:
-    """The partition for the largest share of active neurons that fits, or None if not even the smallest does."""
+    """The partition for the largest share of active neurons that fits, or None if not even that for none does."""
     try:
         whole = cutter.partition(activity.times(1.0))
         if fits(whole):
             return whole
     except FitError:
         pass
-    best, low, high = None, 0.0, 1.0
+    silent = cutter.partition(activity.times(0.0))
+    if not fits(silent):
+        return None
+    best, low, high = silent, 0.0, 1.0
     for k in range(SHARES):
-        share = 0.5 ** (2 * k + 2) if best is None else (low + high) / 2
+        share = 0.5 ** (2 * k + 2) if best is silent else (low + high) / 2
         try:
             tried = cutter.partition(activity.times(share))
         except FitError:
@@ -229,8 +232,3 @@ def widest_share(cutter: Cutter, activity: Activity, fits: Callable[[Partition],
         else:
             high = share
     return best
-
-
-def with_parts(cutter: Cutter, parts: Mapping[str, int]) -> Cutter:
-    """At least so many slices of each population."""
-    return replace(cutter, parts=parts)

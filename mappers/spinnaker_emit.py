@@ -14,6 +14,7 @@ from hwsdk.errors import UnsupportedError
 from hwsdk.ir.plastic import StoredPairSTDP, decay_table
 from hwsdk.mappers.phases import Phases
 from hwsdk.mappers.spinnaker_load import model_of, rules_of, slots_of
+from hwsdk.mappers.spinnaker_merge import joined_entries
 from hwsdk.mappers.spinnaker_records import records
 from hwsdk.mappers.spinnaker_rows import Heard, Layout
 from hwsdk.programs.spinnaker_image import Block, Learner, PackedRows, PeMemory, PeSlice, encode, table_words
@@ -76,15 +77,17 @@ def _image(whole: _Whole, pe: int, high_from: int) -> NDArray[np.uint8]:
                                fix="give all rules of a population the same history")
     heard = [h for _, h in sorted((pair for n in names for pair in whole.heard[n]), key=lambda pair: pair[0])]
     parts: Parts = []
+    entries: list[tuple[str, int]] = []
     for h in heard:
         for k in sorted(k for n, k in own if n == h.wire.target):
+            entries += [(h.wire.source, len(parts))] * int(h.ptr[k + 1] - h.ptr[k])
             parts += _parts(whole, h, k, rules)
     model, learners = model_of(network.populations[names[0]]), tuple(_learner(r) for r in rules)
     cells = np.concatenate([whole.cells[n][layout.cuts[n].index[k]] for n, k in own])
     memory = PeMemory(_application(model, heard, parts), model, slices, (), learners, cells,
                       slots_of([h.wire for h in heard], phases.count), phases.count, high_from,
                       max((r.history for r in rules), default=0))
-    return encode(memory, parts)
+    return joined_entries(encode(memory, parts), entries) if model == "egru" else encode(memory, parts)
 
 
 def _parts(whole: _Whole, heard: Heard, target: int, rules: list[StoredPairSTDP]) -> Parts:

@@ -20,7 +20,7 @@ MERGED = ("narrow", "byte", "wide", "csr")
 """Rows of words that learn take more than 2 bytes each, and a convolution has no rows."""
 
 
-def together(image: NDArray[np.uint8], projections: Sequence[tuple[str, int]]) -> NDArray[np.uint8]:
+def joined_entries(image: NDArray[np.uint8], projections: Sequence[tuple[str, int]]) -> NDArray[np.uint8]:
     """The image of a PE without learners, with the entries of each projection merged at the place of its first.
 
     Args:

@@ -40,17 +40,22 @@ def side_by_side(network: Network, cuts: Mapping[str, Cut]) -> Pes:
 
 
 def merged(wiring: Wiring, cuts: Mapping[str, Cut], limits: Limits, activity: Activity) -> Pes:
-    """Slices together on the fewest PEs, first fit in the order of the senders; populations that learn stay apart."""
+    """Slices together on the fewest PEs, first fit in the order of the senders; populations that learn stay apart.
+
+    Slices of a population go to PEs in ascending order, in which the simulator takes their packets: sums of floats are
+    then those of the reference.
+    """
     bins: list[tuple[list[SliceId], _Need]] = []
     for name in cuts:
+        at = 0
         for k, need in enumerate(_needs(wiring, name, cuts, limits, activity)):
-            for members, total in bins:
-                if total.takes(need, limits):
-                    members.append((name, k))
-                    total.add(need)
-                    break
-            else:
+            while at < len(bins) and not bins[at][1].takes(need, limits):
+                at += 1
+            if at == len(bins):
                 bins.append(([(name, k)], need))
+            else:
+                bins[at][0].append((name, k))
+                bins[at][1].add(need)
     return tuple(tuple(members) for members, _ in bins)
 
 
@@ -157,7 +162,7 @@ def predicted(layout: Layout, heard: list[Heard], limits: Limits, activity: Acti
     more = come * c["packet"]
     for w in layout.wiring.wires:
         events, _ = _per_slice(w.node, layout.cuts[w.target], activity.of(w.source), 0)
-        np.add.at(more, (limits.phase(w.source), layout.pe_of(w.target)), events * event_cycles(w, limits))
+        np.add.at(more[limits.phase(w.source)], layout.pe_of(w.target), events * event_cycles(w, limits))
     return Predicted(fixed, out + more.max(axis=0), come.max(axis=0))
 
 
@@ -173,7 +178,8 @@ def high_from(layout: Layout, heard: list[Heard], limits: Limits, low_cycles: fl
     out = limits.cycles["spike_out"] + limits.cycles["recorded"]
     atoms = np.array([layout.neurons(p) for p in range(len(layout.pes))])
     room = (low_cycles - quiet - atoms * out) / (limits.cycles["packet"] + _busiest_row(layout, heard, limits))
-    return np.maximum(np.floor(room) + 1, 0).astype(np.int64)
+    found: IntArray = np.maximum(np.floor(room) + 1, 0).astype(np.int64)
+    return found
 
 
 def _busiest_row(layout: Layout, heard: list[Heard], limits: Limits) -> Floats:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hwsdk.errors import FitError, Violation
 from hwsdk.ir.expand import meeting_positions
 from hwsdk.ir.nodes import ConvSynapses
+from hwsdk.mappers.spinnaker_kernels import sum_into
 from hwsdk.mappers.spinnaker_load import PADDING, Activity, Limits, Own, event_cycles, hearing
 from hwsdk.mappers.spinnaker_wires import Cut, Grid, Tile, Wire, Wiring, grid_of
 
@@ -58,6 +59,11 @@ def shapes(grid: Grid, k: int) -> Iterator[list[Tile]]:
             if channels <= grid[0] and rows <= grid[1] and columns <= grid[2]:
                 spans = [_even(n, parts) for n, parts in zip(grid, (channels, rows, columns), strict=True)]
                 yield [Tile(*c, *y, *x) for c, y, x in product(*spans)]
+
+
+def most_boxes(grid: Grid, most: int) -> int:
+    """The largest number of even boxes, at most ``most``, in which a grid can be cut."""
+    return next(k for k in range(min(prod(grid), most), 0, -1) if next(shapes(grid, k), None))
 
 
 def _divisors(k: int) -> list[int]:
@@ -142,7 +148,9 @@ def event_load(wire: Wire, activity: Activity, n: int) -> Floats:
     node = wire.node
     if isinstance(node, ConvSynapses):
         raise TypeError("a convolution has no explicit synapses")
-    return np.bincount(node.target, weights=activity.of(wire.source)[node.source], minlength=n)
+    events = np.zeros(n)
+    sum_into(node.source, node.target, n, activity.of(wire.source), events)
+    return events
 
 
 def conv_events(node: ConvSynapses, rate: Floats) -> Floats:
@@ -202,7 +210,7 @@ def _too_full(name: str, loads: Loads, grid: Grid, limits: Limits) -> FitError:
     cells = np.stack(np.unravel_index(np.arange(n), grid), axis=1) if n <= MOST_TILES else \
         np.stack(np.unravel_index(np.linspace(0, n - 1, MOST_TILES).astype(np.int64), grid), axis=1)
     size, busy, _ = loads.of([Tile(c, 1, y, 1, x, 1) for c, y, x in cells.tolist()])
-    found = [Violation(rule, f"{name}, one neuron", need, limit, unit) for rule, need, limit, unit in (
+    found = [Violation(rule, f"{name}, one neuron", ceil(need), int(limit), unit) for rule, need, limit, unit in (
         ("pe_bytes", size, limits.data_bytes, "bytes"), ("tick_cycles", busy, limits.tick_cycles, "cycles"))
         if need > limit]
     if not found:
@@ -220,4 +228,5 @@ def input_tiles(grid: Grid, most: int) -> list[Tile]:
         k += 1
 
 
-__all__ = ["conv_events", "event_load", "grid_of", "input_tiles", "kernel_bytes", "meets", "shapes", "tile_cut"]
+__all__ = ["conv_events", "event_load", "grid_of", "input_tiles", "kernel_bytes", "meets", "most_boxes", "shapes",
+           "tile_cut"]

@@ -81,11 +81,11 @@ class Cut:
     @property
     def starts(self) -> IntArray:
         """Ranks at which the slices begin, and the end."""
-        return np.r_[0, np.cumsum(self.sizes)]
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.sizes)])
 
     def sums(self, values: Floats) -> Floats:
         """Over each slice, of a value of each element."""
-        return np.bincount(self.slice_of, weights=values, minlength=len(self.index))
+        return np.bincount(self.slice_of, weights=values, minlength=len(self.index)).astype(np.float64, copy=False)
 
 
 def ranges(bounds: IntArray | list[int]) -> Cut:

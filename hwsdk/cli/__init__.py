@@ -157,6 +157,15 @@ def _model(parser: argparse.ArgumentParser) -> None:
     for name in ("input_delay", "connection_delay", "recurrent_delay"):
         group.add_argument(f"--{name.replace('_', '-')}", type=whole_from(0), metavar="STEPS")
     _netx(parser)
+    _py_spinnaker2(parser)
+
+
+def _py_spinnaker2(parser: argparse.ArgumentParser) -> None:
+    """The options of py-spinnaker2's importer."""
+    group = parser.add_argument_group("presets spinnaker2 and py-spinnaker2", "see docs/semantics.md")
+    group.add_argument("--scale-weights", action=argparse.BooleanOptionalAction,
+                       help="scale the weights onto each population to 127 before they are cut to 8 bits")
+    group.add_argument("--conn-delay", type=whole_from(0, 7), metavar="D", help="a connection takes D + 1 steps")
 
 
 def _netx(parser: argparse.ArgumentParser) -> None:

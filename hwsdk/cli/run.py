@@ -91,7 +91,7 @@ def _semantics(a: argparse.Namespace) -> dict[str, Any]:
     from hwsdk.ir.semantics import CHOICES
 
     names = ["dt", *CHOICES, "input_delay", "connection_delay", "recurrent_delay", "reset_interval", "reset_offset",
-             "num_layers", "skip_layers", "input_shape", "spike_exp"]
+             "num_layers", "skip_layers", "input_shape", "spike_exp", "scale_weights", "conn_delay"]
     return {"preset": a.preset, "strict": a.guess_nothing, **{n: v for n in names if (v := getattr(a, n)) is not None}}
 
 

@@ -199,7 +199,7 @@ def encode(memory: PeMemory, parts: Sequence[Block | PackedRows] | None = None) 
     shapes, rows, index = _rows_and_shapes(parts, at_word)
     table = _table(parts, index)
     decays = [d for x in memory.learners for d in (x.plus, x.minus)]
-    sections = {
+    sections: dict[str, NDArray[Any]] = {
         "slices": _flat([[s.key, s.n, s.phase | s.sends * SENDS | s.records * RECORDS, 0] for s in memory.slices]),
         "table": table, "shapes": shapes, "rows": rows, "learners": _learners(memory.learners),
         "decays": floats(np.concatenate(decays)) if decays else np.zeros(0, np.uint32),
@@ -232,19 +232,25 @@ def _flat(rows: list[list[int]]) -> Words:
 def _word_section(parts: Sequence[Block | PackedRows]) -> tuple[NDArray[np.uint8], list[int]]:
     """(all words and kernels, where those of each part begin); blocks that share one kernel store it once."""
     found: list[NDArray[np.uint8]] = []
-    seen: dict[int, int] = {}
+    seen: dict[object, int] = {}
     at, end = [], 0
     for b in parts:
-        if isinstance(b, Block) and b.kind == "conv" and id(b.kernel) in seen:
-            at.append(seen[id(b.kernel)])
+        kernel = _place(b.kernel) if isinstance(b, Block) and b.kind == "conv" else None
+        if kernel in seen:
+            at.append(seen[kernel])
             continue
+        if kernel is not None:
+            seen[kernel] = end
         raw = b.words if isinstance(b, PackedRows) else _raw(b)
-        if isinstance(b, Block) and b.kind == "conv":
-            seen[id(b.kernel)] = end
         at.append(end)
         found += [raw, np.zeros(-len(raw) % 8, np.uint8)]
         end += len(raw) + len(found[-1])
     return np.concatenate(found) if found else np.zeros(0, np.uint8), at
+
+
+def _place(array: NDArray[Any]) -> object:
+    """Where an array lies: the same for two views of the same numbers."""
+    return array.__array_interface__["data"][0], array.shape, array.strides
 
 
 def _raw(b: Block) -> NDArray[np.uint8]:

@@ -53,15 +53,15 @@ def walk(program: SpinnakerProgram) -> Deliveries:
     a = program.arrays
     keys, homes = slice_keys(program)
     router = _Router(a)
-    rows: list[tuple[int, int, int]] = []
+    found = [np.zeros((3, 0), np.int64)]
     crossings = np.zeros(len(keys), np.int64)
     for s, (key, home) in enumerate(zip(keys.tolist(), homes.tolist(), strict=True)):
         n = int(a.neuron_ptr[s + 1] - a.neuron_ptr[s])
-        found = router.follow(int(a.pe_chip[home]), key, n)
-        crossings[s] = found[1]
-        rows += sorted((s, pe, links) for pe, links in found[0])
-    columns = np.array(rows, np.int64).reshape(-1, 3)
-    return Deliveries(columns[:, 0], columns[:, 1], columns[:, 2], crossings)
+        pes, links, crossings[s] = router.follow(int(a.pe_chip[home]), key, n)
+        order = np.lexsort((links, pes))
+        found.append(np.stack([np.full(len(pes), s), pes[order], links[order]]))
+    slice_of, pe, passed = np.concatenate(found, axis=1)
+    return Deliveries(slice_of, pe, passed, crossings)
 
 
 class _Router:
@@ -72,9 +72,10 @@ class _Router:
         at = {(int(x), int(y)): c for c, (x, y) in enumerate(zip(a.chip_x, a.chip_y, strict=True))}
         self.next = [[at.get((int(x) + dx, int(y) + dy)) for dx, dy in LINK_STEP]
                      for x, y in zip(a.chip_x, a.chip_y, strict=True)]
-        self.pe_at = {(int(c), int(k)): p for p, (c, k) in enumerate(zip(a.pe_chip, a.pe_core, strict=True))}
+        self.pe_at = np.full((len(a.chip_x), 32 * ROUTE_WORDS), -1, np.int64)
+        self.pe_at[a.pe_chip, a.pe_core] = np.arange(len(a.pe_chip))
         bits = (a.router_pes[:, :, None] >> np.arange(32, dtype=np.uint32)) & 1
-        self.cores = [np.flatnonzero(row).tolist() for row in bits.reshape(-1, 32 * ROUTE_WORDS)]
+        self.cores = [np.flatnonzero(row) for row in bits.reshape(-1, 32 * ROUTE_WORDS)]
         self.key, self.mask = a.router_key.astype(np.int64), a.router_mask.astype(np.int64)
 
     def entry(self, chip: int, key: int, n: int) -> int | None:
@@ -89,19 +90,21 @@ class _Router:
             raise _bad(f"entry {r} of chip {chip} splits the slice with the keys from {key:#x} on")
         return int(lo + r)
 
-    def follow(self, chip: int, key: int, n: int) -> tuple[list[tuple[int, int]], int]:
-        """((PE, links passed) of each copy, links passed by all copies)."""
-        found: list[tuple[int, int]] = []
+    def follow(self, chip: int, key: int, n: int) -> tuple[IntArray, IntArray, int]:
+        """(PE, links passed) of each copy, and the links passed by all copies."""
+        pes, passed = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         seen, pending, crossings = {chip}, [(chip, 0)], 0
         while pending:
             here, links = pending.pop()
             r = self.entry(here, key, n)
             if r is None:
                 continue
-            for core in self.cores[r]:
-                if (here, core) not in self.pe_at:
-                    raise _bad(f"key {key:#x} goes to core {core} of chip {here}, which runs nothing")
-                found.append((self.pe_at[here, core], links))
+            own = self.pe_at[here, self.cores[r]]
+            if (own < 0).any():
+                raise _bad(f"key {key:#x} goes to core {self.cores[r][np.argmax(own < 0)]} of chip {here}, which runs "
+                           "nothing")
+            pes.append(own)
+            passed.append(np.full(len(own), links))
             for k in range(6):
                 if self.arrays.router_links[r] >> k & 1:
                     there = self.next[here][k]
@@ -111,7 +114,7 @@ class _Router:
                     seen.add(there)
                     pending.append((there, links + 1))
                     crossings += 1
-        return found, crossings
+        return np.concatenate(pes), np.concatenate(passed), crossings
 
 
 def _bad(why: str) -> ProgramError:

@@ -24,7 +24,7 @@ NEURONS, PACKETS, EVENTS, TICKS = 1024, 1000, 12, 4
 
 
 def driven() -> Network:
-    """1,024 lif_curr_exp neurons that hear 1,000 sources (the FIFO takes 1,024) with 12 synapses each, and never fire."""
+    """1,024 lif_curr_exp neurons that hear 1,000 sources (the FIFO takes 1,024), 12 synapses each; none ever fires."""
     rng = np.random.default_rng(0)
     weight = np.zeros((NEURONS, PACKETS))
     for source in range(PACKETS):

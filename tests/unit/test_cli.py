@@ -173,7 +173,8 @@ def test_what_does_not_fit_is_exit_code_1(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(("option", "value"), [
-    ("--bits", "0"), ("--bits", "17"), ("--option", "level"), ("--bits", "-1"), ("--bits", "x"), ("--chips", "0"), ("--chips", "-2"),
+    ("--bits", "0"), ("--bits", "17"), ("--bits", "-1"), ("--bits", "x"), ("--chips", "0"), ("--chips", "-2"),
+    ("--option", "level"),
     ("--seed", "-1"), ("--dt", "0"), ("--dt", "nan"), ("--dt", "-1e-3"), ("--recurrent-delay", "-1"), ("--reset", "no"),
 ])
 def test_impossible_options_are_refused_before_any_work(capsys, option, value):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsdk.mappers.spinnaker_merge import together
+from hwsdk.mappers.spinnaker_merge import joined_entries
 from hwsdk.mappers.spinnaker_spread import even_bounds
 from hwsdk.programs.spinnaker_decode import decode
 from hwsdk.programs.spinnaker_image import Block, PeMemory, PeSlice, encode
@@ -70,7 +70,7 @@ def row(blocks: tuple[Block, ...], key: int) -> list[tuple[float, int]]:
     (list(range(8)), 1), ([0, 1, 2, 3, 6], 1), ([5], 1), ([0, 15], 2), ([3, 4], 2), (list(range(1, 12)), 1)])
 def test_entries_of_one_projection_become_one_where_that_is_smaller(slices: list[int], entries: int):
     before = memory(slices)
-    image = together(encode(before), [("sender", 0)] * len(slices))
+    image = joined_entries(encode(before), [("sender", 0)] * len(slices))
     after = decode(image)
     assert len(after.blocks) == entries
     assert len(image) <= len(encode(before))
@@ -80,19 +80,19 @@ def test_entries_of_one_projection_become_one_where_that_is_smaller(slices: list
 
 def test_other_projections_and_senders_stay_apart():
     image = encode(memory([0, 1, 2, 3, 0, 1, 2, 3, 8, 9, 10, 11]))
-    image = together(image, [("a", 0)] * 4 + [("a", 1)] * 4 + [("b", 2)] * 4)
+    image = joined_entries(image, [("a", 0)] * 4 + [("a", 1)] * 4 + [("b", 2)] * 4)
     assert [b.key for b in decode(image).blocks] == [64, 64, 64 + 8 * ATOMS]
 
 
 def test_too_many_words_for_one_entry_stay_in_several():
-    image = together(encode(memory([0, 1], 12_000)), [("sender", 0)] * 2)
+    image = joined_entries(encode(memory([0, 1], 12_000)), [("sender", 0)] * 2)
     assert len(decode(image).blocks) == 2
 
 
 def test_rows_reach_as_far_as_the_slices_that_come_for_another_projection():
     # the packets of slice 3, which only the second projection hears, match the first one's entry too
     blocks = memory([0, 1, 2, 3]).blocks
-    image = together(encode(memory([0, 1, 2, 0, 1, 2, 3])), [("sender", 0)] * 3 + [("sender", 1)] * 4)
+    image = joined_entries(encode(memory([0, 1, 2, 0, 1, 2, 3])), [("sender", 0)] * 3 + [("sender", 1)] * 4)
     first, second = decode(image).blocks
     assert len(first.rows) == len(second.rows) == 4 * ATOMS + 1
     assert row((first,), 64 + 3 * ATOMS) == []
