@@ -27,6 +27,7 @@ from hwsdk.mappers.phases import TIMINGS, Phases, phases_of, timed
 from hwsdk.mappers.quantize_single import QuantizeSingle
 from hwsdk.mappers.relay import Relay
 from hwsdk.programs.spinnaker import LEVELS, SpinnakerProgram
+from hwsdk.programs.spinnaker_form import require_form
 from hwsdk.simulators import reference
 from hwsdk.simulators import spinnaker as simulator
 from hwsdk.simulators.spinnaker_walk import walk
@@ -177,6 +178,9 @@ class SpinnakerBackend:
         if options.effort not in EFFORTS:
             raise UnsupportedError(f"effort {options.effort!r}", code="BAD_EFFORT",
                                    fix=f"use one of {', '.join(EFFORTS)}")
+        step = STEP_S if options.step_time is None else options.step_time
+        if not (isinstance(step, int | float) and 0 < step < float("inf")):
+            raise UnsupportedError(f"a step of {step!r} s", code="BAD_STEP_TIME", fix="give seconds above 0")
         if not 1 <= options.chips <= self.target.need("chips"):
             raise UnsupportedError(f"{options.chips} chips; {self.name} boards have 1 to {self.target.need('chips')}",
                                    code="BAD_CHIPS", fix="choose in that range")
@@ -192,7 +196,7 @@ class SpinnakerBackend:
             say("measure activity")
             activity = busiest_of(reference.run(found.whole, options.data), options.data)
             activity = {n: a for n, a in activity.items() if n in (*found.whole.inputs, *found.whole.populations)}
-        tick = (options.step_time or STEP_S) / found.phases.count
+        tick = (STEP_S if options.step_time is None else options.step_time) / found.phases.count
         chosen = mapper.MapOptions(options.chips, options.packing, options.seed, options.effort, options.time_budget,
                                    sync, tick, own.level, activity, own.record)
         return mapper.map_network(found.whole, self.target, found.phases, chosen, model_digest=digest,
@@ -213,8 +217,8 @@ class SpinnakerBackend:
                         hint=hint)
 
     def load(self, path: Path) -> SpinnakerProgram:
-        """Read a .hwx file; see SpinnakerProgram.load."""
-        return SpinnakerProgram.load(path)
+        """Read a .hwx file; see SpinnakerProgram.load and hwsdk.programs.spinnaker_form."""
+        return require_form(SpinnakerProgram.load(path))
 
     def simulate(self, program: Program, stimulus: Stimulus, *, probes: Iterable[tuple[str, str]] | str = (),
                  strict: bool = False, progress: Progress | None = None, threads: int = 1) -> Trace:
@@ -262,7 +266,15 @@ def _shares_sums(network: Network, population: str) -> bool:
 
 
 def _recurrent(network: Network) -> Prepared:
-    """An EGRU network in float32."""
+    """An EGRU network in float32.
+
+    Raises:
+        UnsupportedError: MIXED_NUMBERS, other neurons beside the EGRUs.
+    """
+    if others := [n for n, p in network.populations.items() if not isinstance(p, EGRU)]:
+        raise UnsupportedError(f"{type(network.populations[others[0]]).__name__} neurons in a network of EGRUs, whose "
+                               "packets carry floats", where=", ".join(others), code="MIXED_NUMBERS",
+                               fix="put the output behind the last EGRU, and compute the rest on the host")
     nodes = {n: replace(x, weight=frozen(single(x.weight))) if isinstance(x, Synapses) else x
              for n, x in network.nodes.items()}
     whole = network.replace(nodes=nodes, semantics=network.semantics.with_(precision="float32"))

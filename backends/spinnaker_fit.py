@@ -22,6 +22,8 @@ MORE_CHIPS = (2, 4, 8, 16, 32, 48)
 MORE_TIME = (2, 5, 10)
 MAX_TRIED = 30_000_000
 """Weights up to which changes of options are tried; beyond, each try takes minutes."""
+EFFORT = 40_000_000
+"""Weights that all tries of one refusal together may map; the first try is always made."""
 
 
 def refuse_too_large(network: Network, target: SpinnakerTarget, options: CompileOptions) -> None:
@@ -58,14 +60,23 @@ def proposals(error: FitError, network: Network, target: SpinnakerTarget, option
                      if v.rule == "application_pes"), default=0)
         more = f"--chips {chips}" if options.chips < chips <= target.need("chips") else "more chips (--chips)"
         return (), f"not tried because it takes minutes: {more}, fewer bits (--bits)"
-    for kind in (_packing, _time, _history, _bits, _chips):
+    untried, effort = list[str](), EFFORT
+    for kind in (_packing, _chips, _time, _history, _bits):
         for text, changed in kind(error, network, target, options):
+            if effort <= 0:
+                untried.append(text)
+                break
+            effort -= network.n_parameters
             if fits(changed):
                 found.append(text)
                 break
+    if untried:
+        return tuple(found), f"not tried because it takes minutes: {', or '.join(untried)}"
     rules = {v.rule for v in error.violations}
     hint = "a longer step (--step-time), or fewer inputs a neuron" if "tick_cycles" in rules else \
         "fewer inputs a neuron (prune the layer, or put a smaller one before it)" if "pe_bytes" in rules else ""
+    if "pe_bytes" in rules and network.of(PlasticSynapses):
+        hint += ", or shorter time constants of the learning rules (their tables take about 67 bytes a step of each)"
     return tuple(found), hint
 
 

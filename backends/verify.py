@@ -41,7 +41,8 @@ class LayerDrift:
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
     """lowering: first spike that lowering alone moved (float against float); chip: first spike or state that differs
-    between the integer reference and the chip's simulator (None: bit for bit equal); drift: float against chip.
+    between the reference in the chip's numbers and the chip's simulator by more than ``close`` (None: there is none);
+    exact: they are equal bit for bit. drift: float against chip.
     accuracy: of float, integer and chip, where there are labels. losses: what quantisation cost, as text.
     whole: the model is an integer network, there is no float one; integer and chip are all there is to compare.
     """
@@ -56,16 +57,24 @@ class VerifyReport:
     accuracy: Mapping[str, float]
     losses: str
     whole: bool = False
+    exact: bool = True
+    close: float = 0.0
 
     @property
     def ok(self) -> bool:
         """The chip's simulator equals the integer reference, spike for spike and state for state."""
         return self.chip is None
 
+    @property
+    def _equal(self) -> str:
+        """How equal chip and reference are, if nothing differs."""
+        return "equal, every spike and every state" if self.exact else \
+            f"every spike, and every value within {self.close:g}; the last bits of some differ"
+
     def to_text(self) -> str:
         """The report as people read it."""
         lines = [f"verify on {self.target}: {self.samples} sample(s) of {self.steps} steps",
-                 f"  chip against integer reference: {self.chip or 'equal, every spike and every state'}",
+                 f"  chip against integer reference: {self.chip or self._equal}",
                  f"  float lowered against model:    {self.lowering or 'equal, every spike'}",
                  f"  chip against model:             {self.first_drift or 'equal, every spike'}"]
         if self.whole:
@@ -82,6 +91,7 @@ class VerifyReport:
             return None if m is None else {f: getattr(m, f) for f in m.__dataclass_fields__}
         return {
             "target": self.target, "samples": self.samples, "steps": self.steps, "ok": self.ok, "whole": self.whole,
+            "exact": self.exact and self.chip is None,
             "chip": where(self.chip), "lowering": where(self.lowering), "first_drift": where(self.first_drift),
             "drift": [{"layer": d.layer, "spikes_float": d.spikes_float, "spikes_chip": d.spikes_chip,
                        "cells_differ": d.cells_differ, "cells": d.cells, "similarity": d.similarity}
@@ -107,12 +117,15 @@ def verify_network(network: Network, backend: Backend, data: Stimulus, options: 
     layers = [n for n in network.populations if n in traces["chip"].spikes]
     spiking = [n for n in layers if n in lowered.populations and n in traces["float"].spikes]
     shared = _fires(network, spiking)
+    close = backend.closeness(network)
+    found = integer.first_difference(traces["chip"], close=close)
+    same = not close or integer.first_difference(traces["chip"]) is None
     return VerifyReport(
         backend.name, data.n_samples, steps, traces["float"].first_difference(traces["lowered"], shared),
-        traces["integer"].first_difference(traces["chip"], close=backend.closeness(network)),
+        found,
         traces["float"].first_difference(traces["chip"], shared),
         tuple(layer_drift(n, traces["float"], traces["chip"], steps) for n in shared),
-        _accuracies(network, traces, data, steps), losses, exact)
+        _accuracies(network, traces, data, steps), losses, exact, same, close)
 
 
 def _fires(network: Network, layers: list[str]) -> list[str]:

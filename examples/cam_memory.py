@@ -168,31 +168,35 @@ def main() -> None:
           f"{trace.n_steps} steps of {DT:g} ms, {trace.n_spikes()} spikes\n")
     for k, (op, (cues, content)) in enumerate(zip(STORY, answers(trace, STORY), strict=True)):
         print(f"{k * 10:3} ms  {op!s:32} -> cue {sorted(cues)}, content {sorted(content)}")
+    print("\nweights from cues to content neurons at the end, nA; they change when the cue spikes next, so what cue 4 "
+          "has\nlearned is still to be written")
     show_weights(trace)
     on_chip(network, data, trace)
 
 
-def show_weights(trace: Trace) -> None:
-    """Print what was learned."""
+def show_weights(trace: Trace, unit: float = 1.0) -> None:
+    """Print what was learned. unit: what 1 nA is in the trace."""
     weights = trace.states[CUE_TO_CONTENT, "weight"][0, -1].reshape(10, 5).T
-    print("\nweights from cues to content neurons at the end, nA; they change when the cue spikes next, so what cue 4 "
-          "has\nlearned is still to be written")
-    for cue, row in enumerate(weights):
+    for cue, row in enumerate(weights / unit):
         print(f"  cue {cue}  " + " ".join(f"{w:4.1f}" for w in row))
 
 
 def on_chip(network: Network, data: Stimulus, expected: Trace) -> None:
-    """Compile for SpiNNaker 2, run the same story there, compare every spike, and price it."""
+    """Compile for SpiNNaker 2, run the same story there, compare every spike, price it, and read what it learned."""
     print("\non SpiNNaker 2, with integer weights, neurons and traces in single precision:")
     for packing in ("layer", "dense"):
         program = hwsdk.compile(network, "spinnaker2", packing=packing)
-        trace = hwsdk.simulate(program, data, strict=True)
+        trace = hwsdk.simulate(program, data, probes=[(CUE_TO_CONTENT, "weight")], strict=True)
         cost = hwsdk.estimate(program, trace)
+        same = expected.first_difference(trace, [*expected.spikes]) is None
         used, changes = int(trace.counts["pe_cycles"].shape[-1]), int(trace.counts["plastic_events"].sum())
         print(f"  packing {packing:5}  {used:2} PEs, {changes} updates of learned weights, "
-              f"{'every spike' if expected.first_difference(trace) is None else 'NOT every spike'} as in the model\n"
+              f"{'every spike' if same else 'NOT every spike'} as in the model\n"
               f"{'':17}an operation: {(cost.energy_dynamic.value or 0) / len(STORY) * 1e6:.2g} uJ of work without "
               f"packets, {(cost.energy_static.value or 0) / len(STORY) * 1e3:.2g} mJ for a chip that is on")
+        largest = {x.name: x.w_max for x in program.learned}[CUE_TO_CONTENT]
+    print(f"\nthe same weights read back from the PEs, where 16 bits hold them, 0 to {largest:,}; in nA:")
+    show_weights(trace, largest / RULE.w_max)
 
 
 if __name__ == "__main__":

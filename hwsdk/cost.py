@@ -69,7 +69,7 @@ class Amount:
 
 def si(value: float, unit: str) -> str:
     """A value with an SI prefix, four digits."""
-    for factor, prefix in ((1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p")):
+    for factor, prefix in ((1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f")):
         if abs(value) >= factor * 0.9995:
             return f"{value / factor:.4g} {prefix}{unit}"
     return f"{value:.4g} {unit}"

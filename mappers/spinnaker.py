@@ -26,6 +26,7 @@ from hwsdk.mappers.phases import Phases
 from hwsdk.mappers.spinnaker_assemble import Parts, arrays
 from hwsdk.mappers.spinnaker_check import check
 from hwsdk.mappers.spinnaker_cut import Cutter, Partition, widest_share
+from hwsdk.mappers.spinnaker_learned import learned_of
 from hwsdk.mappers.spinnaker_load import Activity, Limits
 from hwsdk.mappers.spinnaker_pack import Pes, Predicted, alone, high_from, merged, predicted, side_by_side
 from hwsdk.mappers.spinnaker_place import trees
@@ -95,7 +96,7 @@ def map_network(network: Network, target: SpinnakerTarget, phases: Phases, optio
         tuple(Sender(n, i.shape) for n, i in network.inputs.items()), _populations(network, phases),
         _outputs(network), made.arrays, _machine(target), network.semantics, options.sync,
         options.tick_s if options.sync == "timer" else 0.0, phases.count, options.level, target.data_bytes, made.used,
-        network.ledger + made.notes, losses)
+        network.ledger + made.notes, losses, learned_of(network))
     say("check")
     check(network, program)
     return program

@@ -12,6 +12,7 @@ from hwsdk.mappers.objective import Search
 from hwsdk.mappers.phases import Phases
 from hwsdk.mappers.spinnaker_emit import Keys, images
 from hwsdk.mappers.spinnaker_keys import allocate
+from hwsdk.mappers.spinnaker_learned import learned_words
 from hwsdk.mappers.spinnaker_load import Activity
 from hwsdk.mappers.spinnaker_pack import packets
 from hwsdk.mappers.spinnaker_place import Die, Flow, place
@@ -61,7 +62,8 @@ def arrays(parts: Parts, target: SpinnakerTarget, chips: int, search: Search, sa
         placed.chip_x, placed.chip_y, placed.pe_chip, placed.pe_core, placed.pe_x, placed.pe_y, placed.pe_hops,
         _ptr([len(i) for i in made]), np.concatenate(made), _ptr([len(p) for p in layout.pes]),
         np.array([number[n] for n, _ in slices], np.int32), _ptr([len(i) for i in index]), np.concatenate(index),
-        routes.ptr.astype(np.int64), routes.key, routes.mask, routes.pes, routes.links)
+        routes.ptr.astype(np.int64), routes.key, routes.mask, routes.pes, routes.links,
+        *learned_words(layout, parts.heard))
     return found, used, placed.cut_short
 
 

@@ -2,8 +2,8 @@
 
 For every sender the synapses that its packets lead to, through the routers, the population tables and the words
 (target, weight, delay, learner or port), must be exactly those of the network, as a multiset; packets go where they are
-heard and nowhere else; every neuron is placed once, with its own parameters, state and phase; no key is used twice;
-every image fits.
+heard and nowhere else; every word that learns is the synapse that it is said to be; every neuron is placed once, with
+its own parameters, state and phase; no key is used twice; every image fits.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hwsdk.errors import InternalError
 from hwsdk.ir.network import Network
 from hwsdk.mappers import spinnaker_check_kernels as kernels
+from hwsdk.mappers.spinnaker_check_learned import check_learned
 from hwsdk.mappers.spinnaker_check_neurons import check_images, check_keys, check_neurons, check_senders
 from hwsdk.mappers.spinnaker_check_tables import Hearers, Tables, check_needed, check_use, hearers, tables
 from hwsdk.mappers.spinnaker_check_wanted import Identities, Wanted, learner_numbers, leaving
@@ -50,6 +51,7 @@ def check(network: Network, program: SpinnakerProgram) -> None:
     wires = _Wires(found, heard, key, np.concatenate([*cells, np.zeros(0, np.int64)]), identities)
     for number, sender in enumerate(program.senders):
         _check_sender(network, program, number, sender, wires)
+    check_learned(network, program, found, key, wires.identity, identities)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,11 +192,16 @@ def _stored(network: Network, name: str, node: Synapses | ConvSynapses | Plastic
             return node
         refuse_if_large(prod(node.conv_shape) * prod(node.kernel) * node.weight.shape[1], f"the convolution {name}")
         return explicit(node)
-    if not ascending(node.source):
-        order = np.lexsort((node.target, node.source))
+    order = by_source(node)
+    if order is not None:
         return replace(node, source=node.source[order], target=node.target[order], weight=node.weight[order],
                        delay_ticks=node.delay_ticks[order])
     return node
+
+
+def by_source(node: Any) -> IntArray | None:
+    """The order in which explicit synapses are stored; None if it is that of the network."""
+    return None if ascending(node.source) else np.lexsort((node.target, node.source))
 
 
 def _kind(network: Network, name: str, node: Synapses | ConvSynapses | PlasticSynapses, target: str,

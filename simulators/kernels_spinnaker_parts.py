@@ -192,7 +192,8 @@ class Scratch(NamedTuple):
 
 class Log(NamedTuple):
     """Spikes as they come: atom and step int32 (buffer,), value float32 (buffer or 0,). column int32 (N,): of each
-    probed atom in states float32 (2, steps, probed): u and v.
+    probed atom in states float32 (2, steps, probed): u and v. synapse int32 (words that learn,): of each probed word in
+    weights float32 (steps, probed), or (0,) if none is.
     """
 
     atom: NDArray[np.int32]
@@ -200,6 +201,8 @@ class Log(NamedTuple):
     value: NDArray[np.float32]
     column: NDArray[np.int32]
     states: NDArray[np.float32]
+    synapse: NDArray[np.int32]
+    weights: NDArray[np.float32]
 
 
 class Run(NamedTuple):

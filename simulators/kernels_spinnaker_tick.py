@@ -133,6 +133,19 @@ def read(p: int, n: int, k: int, start: float, step: int, wiring: Any, run: Any)
                     tally.counts[step, LATE_PACKETS] += taken
                     stop_at(tally, LATE_PACKET, p, edges.pe[e], step, mail.end[row, edges.pe[e]] + edges.flight[e],
                             wiring.timing.tick_s)
+    if n and len(run.log.synapse):
+        _log_weights(p, (n - 1) // wiring.timing.phases, wiring, run)
+
+
+@inner
+def _log_weights(p: int, t: int, wiring: Any, run: Any) -> None:
+    """The weights of PE ``p`` when it has read the packets of step t, or some of them: a later read comes after it."""
+    merge()
+    pes, learners, log = wiring.pes, wiring.learners, run.log
+    low, high = learners.row_ptr[pes.learner_ptr[p]], learners.row_ptr[pes.learner_ptr[p + 1]]
+    for s in range(learners.word_ptr[low], learners.word_ptr[high]):
+        if log.synapse[s] >= 0:
+            log.weights[t, log.synapse[s]] = run.memory.weight[s]
 
 
 @inner

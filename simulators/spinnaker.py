@@ -15,20 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hwsdk.errors import DataError, OverflowInStrictMode, ProgramError
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.trace import Trace
 from hwsdk.programs.spinnaker import SpinnakerProgram
 from hwsdk.simulators import kernels_spinnaker_parts as parts
-from hwsdk.simulators.kernels_spinnaker import run_windows
+from hwsdk.simulators.kernels_spinnaker import read_last, run_windows
 from hwsdk.simulators.samples import Progress, run_all
 from hwsdk.simulators.spinnaker_check import sender_of
 from hwsdk.simulators.spinnaker_machine import Machine
 from hwsdk.simulators.spinnaker_machine import build as build
-from hwsdk.simulators.spinnaker_state import feed, longer, start
+from hwsdk.simulators.spinnaker_state import Columns, feed, longer, start, tally_of
 from hwsdk.simulators.spinnaker_trace import Record, Sorted, columns, trace, wanted
 
 BLOCK = 1024
@@ -48,8 +45,10 @@ def run(program: SpinnakerProgram, stimulus: Stimulus, *, steps: int | None = No
 
     Args:
         steps: default the stimulus, plus the largest lag of a population.
-        probes: (population, state) pairs, states as hwsdk.programs.spinnaker.STATES names them, or "all"; float32
-            (samples, steps, n) after the step's reset.
+        probes: (population, state) pairs, states as hwsdk.programs.spinnaker.STATES names them, and (projection,
+            "weight") pairs of what learns, or "all"; float32 (samples, steps, n): states after the step's reset, whole
+            weights, in the order of the network's synapses, after all spikes of the step have changed them, which a PE
+            does in the tick after; 0 in steps that a PE has not come to.
         strict: the first late tick, late packet or dropped packet is an error.
         progress: called with (steps done, steps of all samples).
         threads: samples that run beside each other.
@@ -85,9 +84,9 @@ def run_machine(machine: Machine, stimulus: Stimulus, *, steps: int | None = Non
     stimulus.require(program.input_shapes, whole=not machine.graded, graded=machine.graded, chip=program.target)
     total = stimulus.n_steps + max((s.lag for s in program.populations), default=0) if steps is None else steps
     probed, said = wanted(program, probes), Progress(progress, samples * total)
-    column, where = columns(machine, probed)
-    runs = [_Sample(machine, stimulus.one(k), total, column, strict, k) for k in range(samples)]
-    return trace(machine, run_all(runs, said, min(threads, samples)), total, probed, where)
+    recorded = columns(machine, probed)
+    runs = [_Sample(machine, stimulus.one(k), total, recorded, strict, k) for k in range(samples)]
+    return trace(machine, run_all(runs, said, min(threads, samples)), total, probed, recorded.where)
 
 
 @dataclass(slots=True)
@@ -97,7 +96,7 @@ class _Sample:
     machine: Machine
     stimulus: Stimulus
     steps: int
-    column: NDArray[np.int32]
+    columns: Columns
     strict: bool
     sample: int
 
@@ -105,7 +104,7 @@ class _Sample:
         """Run all windows, in blocks."""
         m, phases = self.machine, self.machine.program.phases
         buffer = max(MIN_BUFFER, 2 * len(m.u))
-        run = start(m, feed(m, self.stimulus, self.steps), self.steps, self.column, FIRST_WINDOWS, buffer)
+        run = start(m, feed(m, self.stimulus, self.steps), self.steps, self.columns, FIRST_WINDOWS, buffer)
         record, k, end = Record(run), 0, self.steps * phases
         while k < end:
             last = min(k + BLOCK * phases, end)
@@ -117,6 +116,8 @@ class _Sample:
                 run = self._longer(run, done)
             progress.add(done // phases - k // phases)
             k = done
+        if len(self.columns.synapse):
+            read_last(end, m.wiring, run._replace(tally=tally_of(m, 1)))
         return record.closed(m, self.steps)
 
     def _longer(self, run: parts.Run, window: int) -> parts.Run:

@@ -33,8 +33,9 @@ class Machine:
     """All that a run needs and does not change.
 
     Atoms are the neurons and senders of all PEs, numbered through. u, v, left: as they start, (atoms,); weight: of the
-    words that learn. ring, sums: int32 and float32 accumulators of all PEs. sender (atoms,): number of each atom's
-    sender. needed (P,): bytes of a PE's memory that are taken. record_bytes (P,): of one step.
+    words that learn; synapse: which of the network's each of these words is, see SpinnakerArrays.learned_synapse. ring,
+    sums: int32 and float32 accumulators of all PEs. sender (atoms,): number of each atom's sender. needed (P,): bytes
+    of a PE's memory that are taken. record_bytes (P,): of one step.
     """
 
     program: SpinnakerProgram
@@ -43,6 +44,7 @@ class Machine:
     v: Floats
     left: NDArray[np.int32]
     weight: Floats
+    synapse: IntArray
     ring: int
     sums: int
     sender: IntArray
@@ -79,7 +81,31 @@ def build(program: SpinnakerProgram) -> Machine:
     sender = np.repeat(program.arrays.slice_sender, np.diff(program.arrays.neuron_ptr)).astype(np.int64)
     needed = np.array([header(program.image(pe))["needed"] for pe in range(program.n_pes)], np.int64)
     records = [sum(4 * -(-s.n // 32) for s in m.slices if s.records) for m in memories]
-    return Machine(program, wiring, u, v, left, weight, ring, sums, sender, needed, np.array(records, np.int64))
+    return Machine(program, wiring, u, v, left, weight, _synapses(program, memories), ring, sums, sender, needed,
+                   np.array(records, np.int64))
+
+
+def _synapses(program: SpinnakerProgram, memories: list[PeMemory]) -> IntArray:
+    """Which synapse each word that learns is, by learner, while the program has them by entry.
+
+    Raises:
+        ProgramError: INCONSISTENT.
+    """
+    a, found = program.arrays, [np.zeros(0, np.int64)]
+    if not program.learned:
+        return found[0]
+    blocks = [[b for b in m.blocks if b.kind == "plastic"] for m in memories]
+    ends = np.cumsum([0, *(sum(len(b.words) for b in own) for own in blocks)])
+    numbers = np.arange(len(a.learned_synapse))
+    names = {x.name for x in program.senders} | {x.name for x in program.learned}
+    good = np.array_equal(a.learned_ptr, ends) and np.array_equal(np.sort(a.learned_synapse), numbers)
+    good = good and ends[-1] == len(numbers) == sum(x.n for x in program.learned)
+    if not good or min(x.n for x in program.learned) < 0 or len(names) < len(program.senders) + len(program.learned):
+        raise broken("its learned synapses are not those of the images", where=program.name)
+    for pe, own in enumerate(blocks):
+        words = np.split(a.learned_synapse[ends[pe] : ends[pe + 1]], np.cumsum([len(b.words) for b in own[:-1]]))
+        found += [words[i] for i in np.argsort([b.learner for b in own], kind="stable")]
+    return np.concatenate(found).astype(np.int64)
 
 
 def _rings(memories: list[PeMemory]) -> tuple[IntArray, int, int]:

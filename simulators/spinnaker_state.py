@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,13 +17,19 @@ from hwsdk.simulators.spinnaker_machine import Machine
 IntArray = NDArray[np.int64]
 
 
-def start(machine: Machine, feed: Feed, steps: int, column: NDArray[np.int32], windows: int, buffer: int) -> Run:
-    """The state before the first tick.
-
-    Args:
-        column: (atoms,) where each probed atom's states go, -1 for the others. windows: rows of Mail, a power of two.
-        buffer: spikes that a block can log.
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Where what is probed goes: atom int32 (atoms,), synapse int32 (words that learn,) or (0,) if no weight is probed,
+    -1 for the others; where: population or projection -> its columns of Log.states or Log.weights.
     """
+
+    atom: NDArray[np.int32]
+    synapse: NDArray[np.int32]
+    where: dict[str, slice]
+
+
+def start(machine: Machine, feed: Feed, steps: int, columns: Columns, windows: int, buffer: int) -> Run:
+    """The state before the first tick. windows: rows of Mail, a power of two. buffer: spikes that a block can log."""
     w, n, pes = machine.wiring, len(machine.u), machine.program.n_pes
     carried, ways = n if machine.graded else 0, len(w.edges.source)
     learning = w.learners
@@ -34,14 +42,21 @@ def start(machine: Machine, feed: Feed, steps: int, column: NDArray[np.int32], w
                     np.zeros(_last(learning.at, parts_of_history=False, machine=machine), np.int64))
     clock = Clock(np.zeros(pes, np.int64), np.zeros(pes), np.zeros(pes, np.uint8), np.zeros(pes, np.uint8),
                   np.zeros(ways, np.int64), np.zeros(pes), np.zeros(pes, np.int64), np.array([1, 0], np.int64))
-    tally = Tally(np.zeros((steps, len(parts.STEP_COUNTS)), np.int64), np.zeros((steps, len(parts.STEP_AMOUNTS))),
-                  np.zeros((pes, len(parts.PE_COUNTS)), np.int64), np.zeros(pes), np.zeros(4, np.int64), np.zeros(2))
+    atom, synapse = columns.atom, columns.synapse
     log = Log(np.zeros(buffer, np.int32), np.zeros(buffer, np.int32),
-              np.zeros(buffer if machine.graded else 0, np.float32), column,
-              np.zeros((2, steps, int(column.max(initial=-1)) + 1), np.float32))
+              np.zeros(buffer if machine.graded else 0, np.float32), atom,
+              np.zeros((2, steps, int(atom.max(initial=-1)) + 1), np.float32), synapse,
+              np.zeros((steps, int(synapse.max(initial=-1)) + 1), np.float32))
     return Run(np.zeros(machine.ring, np.int32), np.zeros(machine.sums, np.float32), states, memory,
-               _mail(windows, n, carried, len(w.slices.phase), pes), clock, feed, tally, _scratch(machine, windows),
-               log)
+               _mail(windows, n, carried, len(w.slices.phase), pes), clock, feed, tally_of(machine, steps),
+               _scratch(machine, windows), log)
+
+
+def tally_of(machine: Machine, steps: int) -> Tally:
+    """Nothing counted yet."""
+    pes = machine.program.n_pes
+    return Tally(np.zeros((steps, len(parts.STEP_COUNTS)), np.int64), np.zeros((steps, len(parts.STEP_AMOUNTS))),
+                 np.zeros((pes, len(parts.PE_COUNTS)), np.int64), np.zeros(pes), np.zeros(4, np.int64), np.zeros(2))
 
 
 def _last(at: IntArray, parts_of_history: bool, machine: Machine) -> int:

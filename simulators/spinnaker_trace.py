@@ -15,6 +15,7 @@ from hwsdk.simulators import samples
 from hwsdk.simulators.kernels_spinnaker_parts import PE_COUNTS, SOURCE, STEP_AMOUNTS, STEP_COUNTS, Feed, Run
 from hwsdk.simulators.kernels_spinnaker_sort import Order, sort_spikes
 from hwsdk.simulators.spinnaker_machine import Machine
+from hwsdk.simulators.spinnaker_state import Columns
 
 IntArray = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -23,6 +24,8 @@ READ_OUT = {"lif": "v", "egru": "h"}
 """Neuron model -> the state that a population that does not fire is read out by."""
 ROW = {"u": 0, "v": 1, "h": 1}
 """State -> row of Log.states."""
+WEIGHT = "weight"
+"""What can be probed of a projection that learns."""
 EVENT_BYTES = 8
 """Of a spike list: step and atom."""
 
@@ -76,11 +79,12 @@ class Sorted:
 def wanted(program: SpinnakerProgram, probes: Iterable[tuple[str, str]] | str) -> Probes:
     """The states to record: those asked for, and what is read out; see hwsdk.simulators.samples.wanted."""
     readouts = tuple((s.name, READ_OUT[s.model]) for s in program.populations if not s.fires)
-    return samples.wanted({s.name: STATES[s.model] for s in program.populations}, readouts, probes)
+    known = {s.name: STATES[s.model] for s in program.populations} | {x.name: (WEIGHT,) for x in program.learned}
+    return samples.wanted(known, readouts, probes)
 
 
-def columns(machine: Machine, probes: Probes) -> tuple[NDArray[np.int32], dict[str, slice]]:
-    """(column of Log.states of each atom, -1 for those not probed; the columns of each probed population)."""
+def columns(machine: Machine, probes: Probes) -> Columns:
+    """Where the states of each probed population and the weights of each probed projection go."""
     program = machine.program
     column, where, at = np.full(len(machine.sender), -1, np.int32), dict[str, slice](), 0
     for k, s in enumerate(program.populations, len(program.inputs)):
@@ -89,14 +93,23 @@ def columns(machine: Machine, probes: Probes) -> tuple[NDArray[np.int32], dict[s
             column[own] = at + program.arrays.neuron[own]
             where[s.name] = slice(at, at + s.n)
             at += s.n
-    return column, where
+    first, at, synapse = 0, 0, np.full(len(machine.synapse), -1, np.int32)
+    for x in program.learned:
+        if (x.name, WEIGHT) in probes:
+            words = np.flatnonzero((machine.synapse >= first) & (machine.synapse < first + x.n))
+            synapse[words] = at - first + machine.synapse[words]
+            where[x.name] = slice(at, at + x.n)
+            at += x.n
+        first += x.n
+    return Columns(column, synapse if at else synapse[:0], where)
 
 
 def trace(machine: Machine, records: list[Sorted], steps: int, probes: Probes, where: dict[str, slice]) -> Trace:
     """All samples as one trace."""
     program, runs = machine.program, [r.run for r in records]
-    states = {(name, state): np.stack([r.log.states[ROW[state], :, where[name]] for r in runs])
-              for name, state in probes}
+    states = {(name, state): np.stack([
+        r.log.weights[:, where[name]] if state == WEIGHT else r.log.states[ROW[state], :, where[name]] for r in runs])
+        for name, state in probes}
     spikes = _spikes(machine, records, steps)
     for s in program.populations:
         if not s.fires:

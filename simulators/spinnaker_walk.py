@@ -7,6 +7,7 @@ counts and times as one run over all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,11 @@ from hwsdk.ir.data import Stimulus
 from hwsdk.ir.trace import Trace
 from hwsdk.programs.spinnaker import SpinnakerProgram
 from hwsdk.simulators import kernels_spinnaker_parts as parts
-from hwsdk.simulators.kernels_spinnaker import run_windows
+from hwsdk.simulators.kernels_spinnaker import read_last, run_windows
 from hwsdk.simulators.kernels_spinnaker_parts import Feed, Run
 from hwsdk.simulators.spinnaker import FIRST_WINDOWS, MOST_WINDOWS, build
 from hwsdk.simulators.spinnaker_machine import Machine
-from hwsdk.simulators.spinnaker_state import feed, longer, start
+from hwsdk.simulators.spinnaker_state import feed, longer, start, tally_of
 from hwsdk.simulators.spinnaker_trace import READ_OUT, ROW, Record, columns, trace, wanted
 
 Floats = NDArray[np.float64]
@@ -44,7 +45,7 @@ class Walk:
     def __init__(self, machine: Machine) -> None:
         self._machine, self._program = machine, machine.program
         self._probes = wanted(machine.program, ())
-        self._column, self._where = columns(machine, self._probes)
+        self._columns = columns(machine, self._probes)
         self._first = np.r_[0, np.cumsum([s.n for s in machine.program.senders])]
         self._place = self._first[machine.sender] + machine.program.arrays.neuron
         self.reset()
@@ -59,7 +60,7 @@ class Walk:
         m = self._machine
         empty = Feed(np.zeros(FIRST_STEPS + 1, np.int64), np.zeros(FIRST_EVENTS, np.int32),
                      np.zeros(FIRST_EVENTS * m.graded, np.float32))
-        run = start(m, empty, FIRST_STEPS, self._column, FIRST_WINDOWS, (self._program.phases + 1) * len(m.u))
+        run = start(m, empty, FIRST_STEPS, self._columns, FIRST_WINDOWS, (self._program.phases + 1) * len(m.u))
         self._record, self._t = Record(run), 0
 
     def step(self, inputs: Mapping[str, Any]) -> dict[str, Floats]:
@@ -104,7 +105,22 @@ class Walk:
             tally=run.tally._replace(counts=run.tally.counts[:n], amounts=run.tally.amounts[:n]),
             log=run.log._replace(states=run.log.states[:, :n]))
         record = Record(own, self._record.atoms, self._record.steps, self._record.values)
-        return trace(self._machine, [record.closed(self._machine, n)], n, self._probes, self._where)
+        return trace(self._machine, [record.closed(self._machine, n)], n, self._probes, self._columns.where)
+
+    def weights(self) -> dict[str, Floats]:
+        """What the program has learned: projection -> (synapses,) float64, whole numbers as a probe of ``run`` gives
+        them after the last step. PEs change weights in the tick after; here they do so in a copy.
+        """
+        m, run, learned = self._machine, self._record.run, self._program.learned
+        if not learned:
+            return {}
+        then = run._replace(ring=run.ring.copy(), memory=deepcopy(run.memory), clock=deepcopy(run.clock),
+                            tally=tally_of(m, 1))
+        read_last(self._t * self._program.phases, m.wiring, then)
+        found = np.zeros(len(m.synapse))
+        found[m.synapse] = then.memory.weight
+        ends = np.cumsum([x.n for x in learned])
+        return {x.name: part for x, part in zip(learned, np.split(found, ends[:-1]), strict=True)}
 
     def _take(self, inputs: Mapping[str, Any]) -> None:
         """Put the events of one step behind those before."""
@@ -141,7 +157,7 @@ class Walk:
             found[s.name] = all_[self._first[k] : self._first[k + 1]]
             if not s.fires:
                 states = r.run.log.states[ROW[READ_OUT[s.model]], self._t - 1]
-                found[s.name] = states[self._where[s.name]].astype(np.float64)
+                found[s.name] = states[self._columns.where[s.name]].astype(np.float64)
         return found | {n: found[of[0]] for n, of in program.outputs.items() if len(of) == 1}
 
 

@@ -18,7 +18,7 @@ from hwsdk.mappers.objective import Search
 from hwsdk.mappers.spinnaker_keys import allocate
 from hwsdk.mappers.spinnaker_place import Die, Placed, place
 from hwsdk.mappers.spinnaker_route import Routes, route
-from hwsdk.programs.spinnaker import Sender, SpinnakerProgram
+from hwsdk.programs.spinnaker import Learned, Sender, SpinnakerProgram
 from hwsdk.programs.spinnaker_image import (
     EGRU_PORTS,
     NEURON_FIELDS,
@@ -45,11 +45,19 @@ class Hand:
     placed: Placed
     routes: Routes
     phases: int
+    learned: list[list[int]]
 
     def program(self, **more: object) -> SpinnakerProgram:
         outputs = {n: tuple(e.source for e in self.network.sources(n)) for n in self.network.of(Output)}
-        return program_of(self.senders, self.slices, self.memories, self.placed, self.routes,
-                          **{"phases": self.phases, "outputs": outputs, **more})
+        learned = tuple(Learned(n, len(x.source), int(x.rule.w_max))
+                        for n, x in self.network.of(PlasticSynapses).items())
+        made = program_of(self.senders, self.slices, self.memories, self.placed, self.routes,
+                          **{"phases": self.phases, "outputs": outputs, "learned": learned, **more})
+        if not learned:
+            return made
+        ptr = np.r_[0, np.cumsum([len(own) for own in self.learned])].astype(np.int64)
+        return replace(made, arrays=replace(made.arrays, learned_ptr=ptr, learned_synapse=np.array(
+            [k for own in self.learned for k in own], np.int32)))
 
     def memory(self, pe: int, **changes: object) -> Hand:
         """With another memory of one PE."""
@@ -97,7 +105,8 @@ def by_hand(network: Network, layout: list[list[tuple[str, np.ndarray]]], kinds:
                       for b in blocks[pe])
         memories.append(_memory(network, [(n, i) for n, i in own], parts, table, phases))
         first += len(own)
-    return Hand(network, senders, slices, memories, placed, route(placed, flow, keys, mask), phases)
+    return Hand(network, senders, slices, memories, placed, route(placed, flow, keys, mask), phases,
+                [_learned(network, names, slices, own) for own in layout])
 
 
 def _sender(network: Network, name: str, phase: int) -> Sender:
@@ -188,6 +197,21 @@ def _conv(node, s, source, target, first, delay):
               "dilation_x": node.dilation[1], "group_in": group_in, "group_out": c_out // node.groups,
               "weight_bytes": kernel.itemsize}
     return Block(s, 0, "conv", 0, delay, shape=shape, kernel=kernel)
+
+
+def _learned(network, names, slices, own) -> list[int]:
+    """The synapses of the words that learn on a PE, counted through all projections."""
+    held, found = {(n, int(x)) for n, index in own for x in index}, []
+    learn = network.of(PlasticSynapses)
+    first = dict(zip(learn, np.cumsum([0, *(len(x.source) for x in learn.values())]), strict=False))
+    for k, index in slices:
+        for edge in network.targets(names[k]):
+            if edge.target in learn:
+                node = network.nodes[edge.target]
+                target = next(e.target for e in network.targets(edge.target) if e.target in network.populations)
+                found += [int(first[edge.target] + e) for x in index for e in np.flatnonzero(node.source == x)
+                          if (target, int(node.target[e])) in held]
+    return found
 
 
 def _rules(network: Network, own) -> list[StoredPairSTDP]:

@@ -224,8 +224,9 @@ class Stimulus:
                 raise DataError(f"data of shape {events.shape}, the input has {shapes[name]}", where=name,
                                 code="SHAPE_MISMATCH", fix="check the encoding")
             if whole and events.value is not None and (events.value % 1).any():
-                raise DataError("fractional input values, the chip takes spikes or integers", where=name,
-                                code="FRACTIONAL_INPUT", fix="encode the data as spikes, or scale it to integers")
+                also, scaled = (" or integers", ", or scale it to integers") if graded else ("", "")
+                raise DataError(f"fractional input values, the chip takes spikes{also}", where=name,
+                                code="FRACTIONAL_INPUT", fix=f"encode the data as spikes{scaled}")
             if whole and events.value is not None and np.abs(events.value).max(initial=0) >= MAX_GRADED:
                 raise DataError(f"an input value of {np.abs(events.value).max():g}, graded spikes have 32 bits",
                                 where=name, code="VALUE_RANGE", fix="scale the data")

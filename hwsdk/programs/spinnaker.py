@@ -46,6 +46,15 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """A plastic projection: its n synapses, and the largest weight that its rule allows, in the chip's integers."""
+
+    name: str
+    n: int
+    w_max: int
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """What of the chip decides how a run goes, so that the program says it all.
 
@@ -71,7 +80,9 @@ class SpinnakerArrays:
     on the chip's NoC; pe_hops (P): hops between the PE and the router. image_ptr (P+1), image: the images.
     slice_ptr (P+1): slices of each PE; slice_sender (S): number of the sender, inputs first. neuron_ptr (S+1), neuron
     (N) int32: flat index in its sender of each atom. router_ptr (C+1): entries of each chip, the first that matches
-    counts: router_key, router_mask, router_pes (R, ROUTE_WORDS), router_links (R).
+    counts: router_key, router_mask, router_pes (R, ROUTE_WORDS), router_links (R). learned_ptr (P+1): words that learn
+    of each PE, in the order of its table entries; learned_synapse: which synapse of the network each is, numbered
+    through all projections of SpinnakerProgram.learned. Both are empty where there are none.
     """
 
     chip_x: NDArray[np.int32]
@@ -92,6 +103,8 @@ class SpinnakerArrays:
     router_mask: NDArray[np.uint32]
     router_pes: NDArray[np.uint32]
     router_links: NDArray[np.uint8]
+    learned_ptr: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    learned_synapse: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +114,7 @@ class SpinnakerProgram(StoredProgram):
     sync: "timer": a phase tick starts every tick_s seconds; "barrier": when all PEs are done with the one before.
     phases: phase ticks of a step. level: performance level of the PEs; "auto" chooses in each tick by the number of
     packets. data_bytes: of a PE's memory. usage: for each PE, resource -> used. losses: what quantisation cost.
+    learned: the projections whose weights change, in the order in which learned_synapse numbers their synapses.
     """
 
     name: str
@@ -122,6 +136,7 @@ class SpinnakerProgram(StoredProgram):
     usage: tuple[Mapping[str, int], ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
     losses: str = ""
+    learned: tuple[Learned, ...] = ()
 
     kind = "spinnaker"
 
@@ -172,7 +187,7 @@ class SpinnakerProgram(StoredProgram):
             SpinnakerArrays(**{f.name: arrays[f.name] for f in dataclasses.fields(SpinnakerArrays)}),
             Machine(**b["machine"]), Semantics(**manifest.semantics), b["sync"], b["tick_s"], b["phases"], b["level"],
             b["data_bytes"], tuple(b["usage"]), Ledger(tuple(LedgerEntry(*row) for row in manifest.ledger)),
-            b["losses"])
+            b["losses"], tuple(Learned(*row) for row in b["learned"]))
 
     def _body(self) -> dict[str, Any]:
         """The JSON part of the program."""
@@ -183,6 +198,7 @@ class SpinnakerProgram(StoredProgram):
             "machine": machine | {"cycles": dict(self.machine.cycles)}, "sync": self.sync, "tick_s": self.tick_s,
             "phases": self.phases, "level": self.level, "data_bytes": self.data_bytes,
             "usage": [dict(u) for u in self.usage], "losses": self.losses,
+            "learned": [[x.name, x.n, x.w_max] for x in self.learned],
         }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
@@ -198,6 +214,7 @@ class SpinnakerProgram(StoredProgram):
         lines += [f"population {s.name} {list(s.shape)} lag {s.lag} phase {s.phase} {s.model}"
                   f"{'' if s.fires else ' read out'}" for s in self.populations]
         lines += [f"output {n} from {', '.join(p)}" for n, p in self.outputs.items()]
+        lines += [f"learned {x.name} {x.n} synapses up to {x.w_max}" for x in self.learned]
         lines += [self._pe_text(p) for p in range(self.n_pes)]
         for c in range(self.chips):
             for r in range(a.router_ptr[c], a.router_ptr[c + 1]):

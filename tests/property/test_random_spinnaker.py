@@ -61,6 +61,7 @@ def equal_or_refused(kind: str, seed: int, timing: str, packing: str, chip: Smal
     data = without_first_step(data) if kind == "learning" else data
     expected = reference.run(whole, data, probes="all")
     got = backend.simulate(program, data, probes="all", strict=True)
+    assert expected.states.keys() == got.states.keys()
     assert expected.first_difference(got) is None
     return program
 

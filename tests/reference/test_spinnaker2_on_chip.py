@@ -16,6 +16,7 @@ from spinnaker_small import SmallChip, small_backend
 from spinnaker_traces import pes_of, troubles
 
 import hwsdk
+from examples import cam_memory as cam
 from examples import l2mu_braille as l2mu
 from hwsdk import backends
 from hwsdk.backends.base import CompileOptions
@@ -25,8 +26,10 @@ from hwsdk.ir.data import Stimulus
 from hwsdk.ir.formats import load_data
 from hwsdk.ir.network import Network
 from hwsdk.ir.trace import Trace
+from hwsdk.mappers.spinnaker import PACKINGS
 from hwsdk.programs.spinnaker import SpinnakerProgram
 from hwsdk.simulators import reference
+from hwsdk.simulators.spinnaker_walk import walk
 
 STAGES = ("u", "m", "h", "out")
 STEPS = 314
@@ -59,6 +62,35 @@ def test_every_recorded_spike_of_the_memory(corpus: Path, experiment: int, layou
                                                                           network.populations.items()}}
         assert pes_of(program) == {n: -(-k // 4) for n, k in sizes.items()}
         assert all(k > 1 for n, k in pes_of(program).items() if sizes[n] > 4)
+
+
+@pytest.mark.parametrize("layout", ["a PE each", "4 neurons a PE", "dense", "spread", "int8 words"])
+@pytest.mark.parametrize("experiment", memories.EXPERIMENTS)
+def test_every_weight_that_the_memory_learns(corpus: Path, experiment: int, layout: str) -> None:
+    """After every step, and what the host reads when it goes step by step."""
+    table = memories.table_of(corpus, experiment)
+    network = memories.network_of(table)
+    data = memories.stimulus_of(network, table)
+    backend = small_backend(SmallChip(4 if layout.startswith("4") else 1024))
+    options = CompileOptions(packing=layout if layout in PACKINGS else "layer", target_options={
+        "plastic_bits": 8 if layout == "int8 words" else 16})
+    _, whole, _ = backend.discrete(network, options)
+    program = backend.compile(network, options, lambda _: None)
+    expected, got = reference.run(whole, data, probes="all"), backend.simulate(program, data, probes="all", strict=True)
+    assert expected.first_difference(got) is None
+    changes = 0
+    for name in (cam.CUE_TO_CONTENT, cam.CONTENT_TO_CUE):
+        learned = got.states[name, "weight"]
+        assert learned.shape == (1, got.n_steps, table["cue_size"] * table["cont_size"])
+        changes += int((np.diff(learned, axis=1) != 0).sum())
+        np.testing.assert_array_equal(learned, expected.states[name, "weight"])
+    assert changes > 30
+    moving = walk(program)
+    for t in range(got.n_steps):
+        moving.step({n: e.at_step(t).ravel() if t < e.n_steps else np.zeros(e.n) for n, e in data.inputs.items()})
+        if t % 7 == 0 or t == got.n_steps - 1:
+            for name, weight in moving.weights().items():
+                np.testing.assert_array_equal(weight, got.states[name, "weight"][0, t])
 
 
 @pytest.mark.parametrize("neurons", [1024, 8])

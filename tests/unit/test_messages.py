@@ -208,6 +208,8 @@ def test_data_that_the_chip_cannot_take():
     assert data_refusal("loihi2", np.full((1, 5, 4), 0.5)) == (
         "[FRACTIONAL_INPUT] input: fractional input values, the chip takes spikes or integers\n"
         "  fix: encode the data as spikes, or scale it to integers")
+    assert data_refusal("spinnaker2", np.full((1, 5, 4), 0.5)) == (
+        "[FRACTIONAL_INPUT] input: fractional input values, the chip takes spikes\n  fix: encode the data as spikes")
     assert data_refusal("loihi1", np.full((1, 5, 4), 2)) == (
         "[GRADED_INPUT] input: input values other than 1; loihi1 has no graded spikes\n"
         "  fix: compile for loihi2, or encode the data as spikes")
