@@ -39,8 +39,10 @@ SPLIT_PORTS = 2
 STEP_S = 1e-3
 """The usual step of this chip; --step-time sets another."""
 SYNC = ("auto", "timer", "barrier")
-NUMBERS = {"history": 10_000, "plastic_bits": 16}
-"""Options that are whole numbers, and the largest of each."""
+NUMBERS = {"history": (10, 10_000), "plastic_bits": (2, 16)}
+"""Options that are whole numbers, and the smallest and largest of each. With a history of 10 the post spike that a
+depression asks for is always known, since no delay is longer than 8 steps.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class SpinnakerOptions:
         if unknown := sorted(set(given) - known):
             raise UnsupportedError(f"spinnaker2 has no option {', '.join(unknown)}", code="UNKNOWN_OPTION",
                                    fix=f"use {', '.join(sorted(known))}")
-        numbers: dict[str, Any] = {n: _whole(n, given.pop(n, getattr(cls(), n)), most) for n, most in NUMBERS.items()}
+        numbers: dict[str, Any] = {n: _whole(n, given.pop(n, getattr(cls(), n)), *ends) for n, ends in NUMBERS.items()}
         found = cls(**given, **numbers)
         for name, choices in (("timing", TIMINGS), ("sync", SYNC), ("level", LEVELS), ("record", mapper.RECORDS)):
             if getattr(found, name) not in choices:
@@ -83,11 +85,12 @@ class SpinnakerOptions:
         return found
 
 
-def _whole(name: str, value: Any, most: int) -> int:
-    """A number from 1 to ``most``."""
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    """A number from ``least`` to ``most``."""
     text = str(value)
-    if not text.isdigit() or not 1 <= int(text) <= most:
-        raise UnsupportedError(f"{name} is {value!r}", code="BAD_OPTION", fix=f"give a whole number from 1 to {most}")
+    if not text.isdigit() or not least <= int(text) <= most:
+        raise UnsupportedError(f"{name} is {value!r}", code="BAD_OPTION",
+                               fix=f"give a whole number from {least} to {most}")
     return int(text)
 
 

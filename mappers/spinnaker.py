@@ -161,12 +161,21 @@ def activity_of(network: Network, options: MapOptions) -> Activity:
         raise UnsupportedError(f"an activity of {', '.join(unknown[:4])}, which the network does not have",
                                code="BAD_ACTIVITY", fix=f"use {', '.join([*network.inputs, *network.populations][:8])}")
     for name in (*network.inputs, *network.populations):
-        n, rate = n_of(network, name), np.asarray(given.get(name, 1.0), np.float64).ravel()
-        if len(rate) not in (1, n) or not np.isfinite(rate).all() or (rate < 0).any():
-            raise UnsupportedError(f"an activity of {len(rate)} numbers for {n} neurons", where=name,
-                                   code="BAD_ACTIVITY", fix="give one number, or one a neuron, 0 or more")
-        rates[name] = np.broadcast_to(rate, n)
+        rates[name] = _rate(name, n_of(network, name), given.get(name, 1.0))
     return Activity(rates, _recorded(network, options))
+
+
+def _rate(name: str, n: int, given: object) -> NDArray[np.float64]:
+    """Spikes a tick of each of n elements."""
+    try:
+        rate = np.asarray(given, np.float64).ravel()
+    except (TypeError, ValueError):
+        rate = np.full(1, np.nan)
+    if len(rate) in (1, n) and np.isfinite(rate).all() and (rate >= 0).all():
+        return np.broadcast_to(rate, n)
+    what = f"an activity of {len(rate)} numbers for {n} neurons" if len(rate) not in (1, n) else \
+        "an activity that is not a number of 0 or more"
+    raise UnsupportedError(what, where=name, code="BAD_ACTIVITY", fix="give one number, or one a neuron, 0 or more")
 
 
 def _recorded(network: Network, options: MapOptions) -> frozenset[str]:

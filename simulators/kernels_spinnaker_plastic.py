@@ -61,8 +61,10 @@ def _updated(word: int, row: int, target: int, delay: int, t: int, one: int, lea
     last, x, w = memory.pre_step[row], memory.pre_trace[row], memory.weight[word]
     begin, end = max(last - delay, 0), max(t - delay, 0)
     history, count = at[HISTORY], memory.posts[at[COUNT_AT] + target]
-    ring, oldest = at[POST_AT] + target * history, max(count - history, 0)
-    stop = count
+    ring, stop = at[POST_AT] + target * history, count
+    if count and memory.post_step[ring + (count - 1) % history] >= t:  # in a later phase it would not have come yet
+        stop -= 1
+    oldest = max(stop - (history - 1), 0)
     while stop > oldest and memory.post_step[ring + (stop - 1) % history] > end:
         stop -= 1
     first = stop
@@ -103,7 +105,7 @@ def deliver_plastic(atoms: Any, base: int, one: int, t: int, learners: Any, memo
 @inner
 def remember_post(first: int, last: int, neuron: int, t: int, learners: Any, memory: Any) -> int:
     """Put a post spike of step t into the histories of learners first .. last - 1; returns how many had to forget one
-    that a row could have needed.
+    that a row could have needed: the one that is no longer among the last history - 1.
     """
     forgotten = 0
     for one in range(first, last):
@@ -116,8 +118,9 @@ def remember_post(first: int, last: int, neuron: int, t: int, learners: Any, mem
             left = memory.post_trace[k] * _decay(learners, at[MINUS], at[N_MINUS], t - memory.post_step[k])
             trace = left + np.float32(1)
         k = ring + count % history
-        if count >= history:
-            forgotten += _needed(neuron, memory.post_step[k], one, learners, memory)
+        if count >= history - 1:
+            old = memory.post_step[ring + (count + 1) % history]
+            forgotten += _needed(neuron, old, one, learners, memory)
         memory.post_step[k], memory.post_trace[k] = t, trace
         memory.posts[at[COUNT_AT] + neuron] = count + 1
     return forgotten

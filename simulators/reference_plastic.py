@@ -68,12 +68,16 @@ class PairLearner:
         """Every potentiation since the last pre spike, then one depression."""
         last_pre, x = self.pre[source]
         begin, end = max(last_pre - delay, 0), max(t - delay, 0)
-        history = self.post[target]
+        history = self.known(target, t)
         first, stop = (bisect_right(history, at, key=itemgetter(0)) for at in (begin, end))
         for t_post, _ in history[first:stop]:
             weight = self.potentiated(weight, x, t_post + delay - last_pre)
         t_post, y = history[stop - 1] if stop else (0, 0.0)
         return self.depressed(weight, y, t - (t_post + delay)) if t_post else weight
+
+    def known(self, target: int, t: int) -> list[Spike]:
+        """The post spikes that a pre spike of step t can see, ascending."""
+        return self.post[target]
 
     def potentiated(self, weight: float, trace: float, steps: int) -> float:
         """After a post spike ``steps`` > 0 after the pre spike."""
@@ -112,6 +116,11 @@ class StoredLearner(PairLearner):
         """The oldest one makes room."""
         super().post_spike(neuron, t)
         del self.post[neuron][: -self.history]
+
+    def known(self, target: int, t: int) -> list[Spike]:
+        """The last history - 1 before step t."""
+        before = [spike for spike in self.post[target] if spike[0] < t]
+        return before[-(self.history - 1) :]
 
     def updated(self, weight: float, source: int, target: int, delay: int, t: int) -> float:
         """In float32, and then the nearest integer."""

@@ -17,7 +17,7 @@ CYCLES = ("tick", "packet", "event_static", "event_conv", "event_plastic", "even
 """Names that the machine has to price."""
 PE_MODELS = {"": ("source",), "lif": ("lif", "lif_curr"), "egru": ("egru",)}
 """Model of a sender -> models of the PEs that may hold it."""
-MAX_SLOTS, MAX_HISTORY, MAX_ATOMS = 64, 4096, 1024
+MAX_SLOTS, MAX_HISTORY, MAX_ATOMS = 64, 1 << 14, 1024
 
 
 def check(program: SpinnakerProgram, memories: list[PeMemory]) -> None:
@@ -70,7 +70,7 @@ def _check_pe(program: SpinnakerProgram, pe: int, memory: PeMemory) -> None:
     if any(memory.model not in PE_MODELS[s.model] or s.phase != x.phase or x.phase >= program.phases
            for s, x in zip(own, memory.slices, strict=True)):
         raise broken("its model or its phases are not those of what it holds", where=f"pe {pe}")
-    if memory.learners and (memory.model not in ("lif", "lif_curr") or not 1 <= memory.history <= MAX_HISTORY):
+    if memory.learners and (memory.model not in ("lif", "lif_curr") or not 2 <= memory.history <= MAX_HISTORY):
         raise broken(f"it learns with a history of {memory.history} spikes", where=f"pe {pe}")
     if any(not len(t) for x in memory.learners for t in (x.plus, x.minus)):
         raise broken("a learning rule without a table", where=f"pe {pe}")

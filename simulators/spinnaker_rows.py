@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from hwsdk.simulators.kernels_spinnaker_plastic import Learners
 IntArray = NDArray[np.int64]
 BITS = {"narrow": (8, 13), "byte": (8, 16), "wide": (10, 10), "plastic": (10, 10)}
 """Kind -> bits of the target, and the first bit of the delay field (none of a byte word)."""
+
+LARGEST_BOX = 1 << 20
+"""Elements of a box of senders or of neurons, more than any slice has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +129,10 @@ class Rows:
         if kernel.shape != (f["group_in"], f["kernel_y"], f["kernel_x"], f["out_channels"]) or min(
                 f[x] for x in ("stride_y", "stride_x", "dilation_y", "dilation_x", "group_in", "group_out")) < 1:
             raise broken("a convolution whose kernel is not that of its record", where)
+        boxes = [tuple(f[f"{end}_{x}"] for x in ("channels", "height", "width")) for end in ("in", "out")]
+        if min(*boxes[0], *boxes[1], f["first"], f["in_channel"], f["out_channel"]) < 0 or max(
+                max(b) for b in boxes) > LARGEST_BOX or max(prod(b) for b in boxes) > LARGEST_BOX:
+            raise broken("a convolution larger than any PE or spike source", where)
         plane, per_row = f["out_height"] * f["out_width"], f["kernel_x"] * f["out_channels"]
         at = self._kernel(kernel)
         self.shapes.append([f["first"], len(self.channel), len(self.row), len(self.column),

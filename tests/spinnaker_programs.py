@@ -245,7 +245,7 @@ class Chance:
                     self.routes.setdefault(s, set()).add(pe)
         return {"application": "lif", "model": model, "blocks": tuple(blocks), "learners": learners,
                 "neurons": self.neurons(model, n, fires), "slots": self.slots,
-                "history": int(self.rng.choice([1, 2, 16])) if learners else 0}
+                "history": int(self.rng.choice([2, 3, 16])) if learners else 0}
 
     def neurons(self, model: str, n: int, fires: np.ndarray) -> np.ndarray:
         """Records of all states and parameters."""

@@ -47,8 +47,8 @@ class Learning:
         posts, forgot = self.posts[neuron], 0
         before, y = posts[-1] if posts else (0, F(0))
         posts.append((t, F(y * self.decayed(self.rule.minus, t - before)) + F(1)))
-        if len(posts) > self.history:
-            old = posts.pop(0)[0]
+        if len(posts) >= self.history:
+            old = posts[-self.history][0]
             for row, words in rows.items():
                 last, x = self.pres[row]
                 for target, _, delay in words:
@@ -59,10 +59,11 @@ class Learning:
     def updated(self, row, target, delay, w, t):
         r, (last, x) = self.rule, self.pres[row]
         begin, end, w = max(last - delay, 0), max(t - delay, 0), F(w)
-        for at, _ in self.posts[target]:
+        known = [p for p in self.posts[target] if p[0] < t][1 - self.history :]
+        for at, _ in known:
             if begin < at <= end:
                 w = min(F(r.w_max), w + F(F(F(r.a_plus) * x) * self.decayed(r.plus, at + delay - last)))
-        before = [(at, y) for at, y in self.posts[target] if at <= end]
+        before = [(at, y) for at, y in known if at <= end]
         if before and before[-1][0]:
             at, y = before[-1]
             w = max(F(r.w_min), w - F(F(F(r.a_minus) * y) * self.decayed(r.minus, t - at - delay)))

@@ -94,10 +94,11 @@ class StoredPairSTDP(Plasticity):
         depress     w = max(w_min, w - (a_minus y) e-[D])
 
     and when all changes of one pre spike are done, the nearest integer of w (halves to the even one) is stored and
-    delivered. Of a post neuron only the last ``history`` spikes are known, those of the step of the pre spike included.
+    delivered. A PE keeps the last ``history`` spikes of a post neuron; of these the last ``history`` - 1 before the
+    step of the pre spike count, since one may be of that step itself.
 
     tau_plus, tau_minus: in steps, at most MAX_TAU. a_plus, a_minus: in the unit of the weights, rounded to float32.
-    w_min, w_max: integers, 0 <= w_min <= w_max <= 32767. history: 1 or more.
+    w_min, w_max: integers, 0 <= w_min <= w_max <= 32767. history: 2 or more.
 
     Raises:
         ModelError: BAD_RULE.
@@ -119,8 +120,8 @@ class StoredPairSTDP(Plasticity):
         if self.w_min % 1 or self.w_max % 1 or self.w_max > WEIGHT_LIMIT:
             raise ModelError(f"stored weights of {self.w_min:g} to {self.w_max:g}", code="BAD_RULE",
                              fix=f"give integers up to {WEIGHT_LIMIT}")
-        if self.history < 1 or self.history % 1:
-            raise ModelError(f"history is {self.history:g}", code="BAD_RULE", fix="give 1 or more spikes")
+        if self.history < 2 or self.history % 1:
+            raise ModelError(f"history is {self.history:g}", code="BAD_RULE", fix="give 2 or more spikes")
         object.__setattr__(self, "history", int(self.history))
         for name in ("a_plus", "a_minus"):
             object.__setattr__(self, name, float(single(getattr(self, name))))

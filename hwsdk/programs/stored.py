@@ -65,6 +65,6 @@ class StoredProgram:
                                fix="load it with hwsdk.load_program")
         try:
             return cls._from(manifest, arrays)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ProgramError(f"a field is missing or wrong: {error}", where=str(path),
                                fix="compile the model again") from None

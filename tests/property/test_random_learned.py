@@ -31,6 +31,7 @@ COUNTS = {"equal": 0, "learned": 0, "in the last step": 0, "phased": 0, "not pha
           "share a PE": 0, "two rules a PE": 0, "late": 0}
 REFUSALS = {"LOOP_TOO_SHORT", "UNSTABLE_DECAY", "BIAS_DIVERGES", "PLASTIC_LAG", "VALUE_RANGE", "DELAY_RANGE",
             "RULE_HISTORY"}
+HISTORIES = (2, 3, 4, 7, 10, 256)
 seeds = st.integers(0, 2**31)
 packings = st.sampled_from(PACKINGS)
 kinds = st.sampled_from(["floats", "whole"])
@@ -39,13 +40,15 @@ many = settings(max_examples=120, deadline=None, derandomize=True, suppress_heal
 
 
 def shuffled(network: Network, seed: int) -> Network:
-    """The synapses that learn in another order, and one in three of them twice."""
+    """The synapses that learn in another order, and one in three of them twice; histories of any length."""
     rng, nodes = np.random.default_rng(seed), dict(network.nodes)
+    history = int(rng.choice(HISTORIES))
     for name, node in network.of(PlasticSynapses).items():
         k = len(node.source)
         order = rng.permutation(np.r_[np.arange(k), np.flatnonzero(rng.random(k) < 0.3)])
         columns = {f: getattr(node, f)[order] for f in ("source", "target", "weight", "delay_ticks")}
-        nodes[name] = replace(node, **{f: frozen(x, x.dtype) for f, x in columns.items()})
+        nodes[name] = replace(node, rule=replace(node.rule, history=history),
+                              **{f: frozen(x, x.dtype) for f, x in columns.items()})
     return network.replace(nodes=nodes)
 
 

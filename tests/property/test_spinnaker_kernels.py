@@ -147,7 +147,7 @@ def test_the_random_programs_say_everything() -> None:
         seen |= {name for name in (*STEP_COUNTS, *STEP_AMOUNTS) if counts[name].sum() > 0}
         seen |= {program.sync, program.level, f"{program.phases} phases", f"{program.chips} chips"}
     assert {*STEP_COUNTS, *STEP_AMOUNTS, "source", "lif", "lif_curr", "egru", "narrow", "byte", "wide", "plastic",
-            "conv", "csr", "mask fffff800", "several slices", "2 learners", "history 1", "history 16", "timer",
+            "conv", "csr", "mask fffff800", "several slices", "2 learners", "history 2", "history 16", "timer",
             "barrier", "auto", "low", "high", "3 phases", "3 chips"} <= seen
 
 
@@ -175,7 +175,7 @@ def random_network(rng: np.random.Generator) -> Network:
                           delay_ticks=rng.integers(1, 9, shape))
             elif rng.random() < 0.5:
                 rule = StoredPairSTDP(rng.uniform(0.5, 9), rng.uniform(0.5, 9), rng.uniform(0, 30), rng.uniform(0, 30),
-                                      0, 90, int(rng.integers(1, 9)))
+                                      0, 90, int(rng.integers(2, 9)))
                 b.connect(source, target, weight=rng.integers(1, 90, shape := (n[target], n[source])), plasticity=rule,
                           delay_ticks=rng.integers(1, 9, shape))
     return b.build(Semantics(dt=1.0))

@@ -154,7 +154,7 @@ REFUSALS = {
     "beyond the bounds": (lambda: plastic(STORED, 101), "PLASTIC_WEIGHT"),
     "no integer bounds": (lambda: StoredPairSTDP(3, 3, 1, 1, 0, 10.5), "BAD_RULE"),
     "bounds of 17 bits": (lambda: StoredPairSTDP(3, 3, 1, 1, 0, 32768), "BAD_RULE"),
-    "no history": (lambda: StoredPairSTDP(3, 3, 1, 1, 0, 10, 0), "BAD_RULE"),
+    "no history": (lambda: StoredPairSTDP(3, 3, 1, 1, 0, 10, 1), "BAD_RULE"),
     "half a spike": (lambda: StoredPairSTDP(3, 3, 1, 1, 0, 10, 1.5), "BAD_RULE"),  # type: ignore[arg-type]
     "a very slow trace": (lambda: StoredPairSTDP(5000, 3, 1, 1, 0, 10), "BAD_RULE"),
     "bounds exchanged": (lambda: StoredPairSTDP(3, 3, 1, 1, 11, 10), "BAD_RULE"),
