@@ -15,6 +15,7 @@ from hwsdk.targets.description import Form, Target, fill, read_toml
 
 FORMS = {
     "loihi": "hwsdk.targets.loihi:LoihiTarget",
+    "sfq": "hwsdk.targets.sfq:SfqTarget",
     "spinnaker": "hwsdk.targets.spinnaker:SpinnakerTarget",
 }
 """Family -> the class of its form, loaded on first use."""
