@@ -71,6 +71,12 @@ class OverflowInStrictMode(HwsdkError):
     default_code = "OVERFLOW"
 
 
+class TimingViolation(HwsdkError):
+    """A pulse came too soon after another one while the simulator ran with ``strict=True`` or ``policy="raise"``."""
+
+    default_code = "TIMING_VIOLATION"
+
+
 class MissingDependencyError(HwsdkError):
     """An optional tool is not installed."""
 
