@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TABLE = {
     "loihi1": "hwsdk.backends.loihi:LoihiBackend",
     "loihi2": "hwsdk.backends.loihi:LoihiBackend",
+    "sfq": "hwsdk.backends.sfq:SfqBackend",
     "spinnaker2": "hwsdk.backends.spinnaker:SpinnakerBackend",
 }
 

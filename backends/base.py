@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsdk.cost import CostReport
-from hwsdk.errors import Violation
+from hwsdk.errors import UnsupportedError, Violation
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.ledger import Ledger
 from hwsdk.ir.mapping import Usage
@@ -87,6 +87,13 @@ class Program(Protocol):
         """Write a .hwx file."""
 
 
+class Emitted(Protocol):
+    """A program as files of another tool."""
+
+    def save(self, path: str | Path) -> Sequence[Path]:
+        """Write the files, the first at ``path``, others beside it; returns all that were written."""
+
+
 class Walk(Protocol):
     """A program in motion, on a simulator or a device, driven by a host that sees each output before the next input."""
 
@@ -122,14 +129,43 @@ class Backend(Protocol):
                  strict: bool, progress: Progress | None, threads: int = 1) -> Trace:
         """Run a program cycle by cycle; no result depends on ``threads``."""
 
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """What else can run a program."""
+
+    def simulate_on(self, engine: str, program: Program, stimulus: Stimulus,
+                    probes: Iterable[tuple[str, str]] | str) -> Trace:
+        """Run a program on one of ``engines``; the trace need not have counts."""
+
     def walk(self, program: Program) -> Walk:
         """The simulator step by step; UnsupportedError (NO_WALK) where it only runs whole stimuli."""
 
-    def estimate(self, program: Program, trace: Trace, proxy: str | None, boundary: str) -> CostReport:
-        """Energy and latency of a simulated run; boundary: "chip", or "host" for the processors beside the cores."""
+    def estimate(self, program: Program, trace: Trace, proxy: str | None, boundary: str,
+                 options: Mapping[str, Any]) -> CostReport:
+        """Energy and latency of a simulated run; boundary: "chip", or "host" for the processors beside the cores;
+        options: what only this target knows, by name.
+        """
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Other tools' forms in which a program can be written."""
+
+    def emit(self, program: Program, form: str, data: Stimulus | None) -> Emitted:
+        """A program in one of ``forms``, with a stimulus for a test bench where the form has one."""
 
     def summary(self, program: Program) -> dict[str, Usage]:
         """Used and available, resource by resource."""
 
     def legality(self, program: Program) -> tuple[Violation, ...]:
         """Every limit that the program breaks."""
+
+
+def refuse_options(target: str, options: Mapping[str, Any]) -> None:
+    """For a target that has none.
+
+    Raises:
+        UnsupportedError: UNKNOWN_OPTION.
+    """
+    if options:
+        raise UnsupportedError(f"{target} has no option {', '.join(sorted(options))}", code="UNKNOWN_OPTION",
+                               fix="leave it out")

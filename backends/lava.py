@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hwsdk.backends.lava_process import find_python, lava_is_here, run_child, run_here
 from hwsdk.backends.lava_script import READ_OUT, LavaScript, lava_script
-from hwsdk.errors import DataError, InternalError, UnsupportedError
+from hwsdk.errors import DataError, InternalError
 from hwsdk.ir.data import Events, Stimulus
 from hwsdk.ir.trace import Trace
 from hwsdk.programs.loihi import STATES, LoihiProgram
@@ -82,18 +82,6 @@ def run_all(jobs: Sequence[Job], *, python: str | Path | None = None, timeout: f
 def emit(program: LoihiProgram) -> LavaScript:
     """The program as a Lava script; see hwsdk.backends.lava_script."""
     return lava_script(program)
-
-
-def own(program: object) -> LoihiProgram:
-    """A program that Lava can run.
-
-    Raises:
-        UnsupportedError: NOT_IN_LAVA: it is one of another kind of chip.
-    """
-    if not isinstance(program, LoihiProgram):
-        raise UnsupportedError(f"a {type(program).__name__}; Lava runs programs of Loihi chips", code="NOT_IN_LAVA",
-                               fix="compile for loihi1 or loihi2")
-    return program
 
 
 def _steps(job: Job) -> int:
@@ -172,4 +160,4 @@ def _events(values: NDArray[Any], shape: tuple[int, ...]) -> Events:
                   index.astype(np.int32), None if (value == 1).all() else value)
 
 
-__all__ = ["Job", "LavaScript", "emit", "find_python", "own", "run", "run_all"]
+__all__ = ["Job", "LavaScript", "emit", "find_python", "run", "run_all"]

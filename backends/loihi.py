@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from hwsdk.backends import loihi_cost
+from hwsdk.backends import lava, loihi_cost
 from hwsdk.backends import loihi_fit as fit
 from hwsdk.backends.activity import activity_of
-from hwsdk.backends.base import CompileOptions, Program, Progress, Walk
+from hwsdk.backends.base import CompileOptions, Emitted, Program, Progress, Walk, refuse_options
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
 from hwsdk.errors import FitError, HwsdkError, InternalError, UnsupportedError, Violation
@@ -70,9 +72,7 @@ class LoihiBackend:
             FitError: with every broken limit and the changes that were tried and make it fit.
             UnsupportedError: a part that the chip cannot do exactly.
         """
-        if options.target_options:
-            raise UnsupportedError(f"{self.name} has no option {', '.join(sorted(options.target_options))}",
-                                   code="UNKNOWN_OPTION", fix="leave it out")
+        refuse_options(self.name, options.target_options)
         if options.packing not in mapper.PACKINGS:
             raise UnsupportedError(f"packing {options.packing!r}", code="BAD_PACKING",
                                    fix=f"use one of {', '.join(mapper.PACKINGS)}")
@@ -130,6 +130,16 @@ class LoihiBackend:
         """Run a program; see hwsdk.simulators.loihi.run."""
         return simulator.run(_own(program), stimulus, probes=probes, strict=strict, progress=progress, threads=threads)
 
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """lava-nc."""
+        return ("lava",)
+
+    def simulate_on(self, engine: str, program: Program, stimulus: Stimulus,
+                    probes: Iterable[tuple[str, str]] | str = ()) -> Trace:
+        """Run a program in Lava; see hwsdk.backends.lava.run."""
+        return lava.run(_own(program), stimulus, probes=probes)
+
     def walk(self, program: Program) -> Walk:
         """Not there: the simulator runs whole stimuli.
 
@@ -139,9 +149,20 @@ class LoihiBackend:
         raise UnsupportedError(f"the simulator of {self.name} does not run step by step", code="NO_WALK",
                                fix="simulate a whole stimulus, or compile for spinnaker2")
 
-    def estimate(self, program: Program, trace: Trace, proxy: str | None = None, boundary: str = "chip") -> CostReport:
+    def estimate(self, program: Program, trace: Trace, proxy: str | None = None, boundary: str = "chip",
+                 options: Mapping[str, Any] = MappingProxyType({})) -> CostReport:
         """Energy and latency of a simulated run; see hwsdk.backends.loihi_cost.estimate."""
+        refuse_options(self.name, options)
         return loihi_cost.estimate(_own(program), trace, self.target, boundary=boundary, proxy=proxy)
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Lava scripts."""
+        return ("lava",)
+
+    def emit(self, program: Program, form: str, data: Stimulus | None = None) -> Emitted:
+        """A Lava script; see hwsdk.backends.lava.emit."""
+        return lava.emit(_own(program))
 
     def summary(self, program: Program) -> dict[str, Usage]:
         """Cores, and of each per-core resource the fullest core."""

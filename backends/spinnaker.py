@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hwsdk.backends import spinnaker_cost
 from hwsdk.backends import spinnaker_fit as fit
 from hwsdk.backends.activity import busiest_of
-from hwsdk.backends.base import CompileOptions, Program, Progress, Walk
+from hwsdk.backends.base import CompileOptions, Emitted, Program, Progress, Walk, refuse_options
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
 from hwsdk.errors import FitError, HwsdkError, InternalError, UnsupportedError, Violation
@@ -228,13 +229,42 @@ class SpinnakerBackend:
         """Run a program; see hwsdk.simulators.spinnaker.run."""
         return simulator.run(_own(program), stimulus, probes=probes, strict=strict, progress=progress, threads=threads)
 
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """None beside the simulator."""
+        return ()
+
+    def simulate_on(self, engine: str, program: Program, stimulus: Stimulus,
+                    probes: Iterable[tuple[str, str]] | str = ()) -> Trace:
+        """There is none.
+
+        Raises:
+            UnsupportedError: UNKNOWN_ENGINE.
+        """
+        raise UnsupportedError(f"engine {engine!r}", code="UNKNOWN_ENGINE", fix="use the engine hwsdk")
+
     def walk(self, program: Program) -> Walk:
         """The simulator step by step; see hwsdk.simulators.spinnaker_walk."""
         return walk(_own(program))
 
-    def estimate(self, program: Program, trace: Trace, proxy: str | None = None, boundary: str = "chip") -> CostReport:
+    def estimate(self, program: Program, trace: Trace, proxy: str | None = None, boundary: str = "chip",
+                 options: Mapping[str, Any] = MappingProxyType({})) -> CostReport:
         """Energy and latency of a simulated run; see hwsdk.backends.spinnaker_cost.estimate."""
+        refuse_options(self.name, options)
         return spinnaker_cost.estimate(_own(program), trace, self.target, boundary=boundary, proxy=proxy)
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """None: py-spinnaker2 takes networks, not programs."""
+        return ()
+
+    def emit(self, program: Program, form: str, data: Stimulus | None = None) -> Emitted:
+        """There is no form to write.
+
+        Raises:
+            UnsupportedError: UNKNOWN_FORM.
+        """
+        raise UnsupportedError(f"form {form!r}", code="UNKNOWN_FORM", fix=f"{self.name} programs have none")
 
     def summary(self, program: Program) -> dict[str, Usage]:
         """PEs, memory, ticks and router entries."""

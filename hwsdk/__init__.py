@@ -21,17 +21,18 @@ _LAZY = {
     "estimate": "hwsdk.compiler",
     "load": "hwsdk.compiler",
     "load_program": "hwsdk.compiler",
+    "margins": "hwsdk.compiler",
     "simulate": "hwsdk.compiler",
     "verify": "hwsdk.compiler",
     "walk": "hwsdk.compiler",
     "HwsdkError": "hwsdk.errors",
 }
 
-__all__ = ["HwsdkError", "__version__", "compile", "emit", "estimate", "load", "load_program", "simulate", "verify",
-           "walk"]
+__all__ = ["HwsdkError", "__version__", "compile", "emit", "estimate", "load", "load_program", "margins", "simulate",
+           "verify", "walk"]
 
 if TYPE_CHECKING:
-    from hwsdk.compiler import compile, emit, estimate, load, load_program, simulate, verify, walk
+    from hwsdk.compiler import compile, emit, estimate, load, load_program, margins, simulate, verify, walk
     from hwsdk.errors import HwsdkError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hwsdk import backends
 from hwsdk.backends.activity import activity_of
-from hwsdk.backends.base import CompileOptions, Program, Progress, Walk
+from hwsdk.backends.base import CompileOptions, Emitted, Program, Progress, Walk
 from hwsdk.cost import CostReport
 from hwsdk.errors import DataError, ProgramError, UnsupportedError
 from hwsdk.ir import formats
@@ -22,7 +22,7 @@ from hwsdk.ir.trace import Trace
 from hwsdk.programs import container
 
 if TYPE_CHECKING:
-    from hwsdk.backends.lava_script import LavaScript
+    from hwsdk.backends.sfq_margin_report import MarginReport
     from hwsdk.backends.verify import VerifyReport
 
 Activity = Mapping[str, NDArray[np.float64] | float]
@@ -121,7 +121,8 @@ def simulate(program: Program | str | Path, data: Data, *, probes: Iterable[tupl
     Args:
         probes: (population, state) pairs, for example ("hidden", "v"), or "all". strict: a register overflow is an
         error. progress: called with (steps done, steps in all). threads: how many run it; no result depends on them.
-        engine: "hwsdk", or "lava" for lava-nc (see hwsdk.backends.lava.run and its errors): without strict, progress
+        engine: "hwsdk"; for Loihi "lava", lava-nc (see hwsdk.backends.lava.run and its errors); for SFQ netlists
+        "analog", the circuit of every cell solved junction by junction. The others know no strict, threads, progress
         and counts.
 
     Raises:
@@ -129,20 +130,17 @@ def simulate(program: Program | str | Path, data: Data, *, probes: Iterable[tupl
     """
     loaded = _program(program)
     stimulus = load_data(data, loaded)
-    if engine == "lava":
-        from hwsdk.backends import lava
-
-        if strict:
-            raise UnsupportedError("Lava does not report overflows", code="NO_STRICT",
-                                   fix="leave strict out, or use the engine hwsdk")
-        if threads != 1:
-            raise UnsupportedError("Lava takes no number of threads", code="NO_THREADS",
-                                   fix="leave threads out, or use the engine hwsdk")
-        return lava.run(lava.own(loaded), stimulus, probes=probes)
-    if engine != "hwsdk":
-        raise UnsupportedError(f"engine {engine!r}", code="UNKNOWN_ENGINE", fix='use "hwsdk" or "lava"')
-    return backends.get(loaded.target).simulate(loaded, stimulus, probes=probes, strict=strict, progress=progress,
-                                                 threads=threads)
+    backend = backends.get(loaded.target)
+    if engine == "hwsdk":
+        return backend.simulate(loaded, stimulus, probes=probes, strict=strict, progress=progress, threads=threads)
+    if engine not in backend.engines:
+        raise UnsupportedError(f"engine {engine!r} for a program of {loaded.target}", code="UNKNOWN_ENGINE",
+                               fix=f"use {' or '.join(map(repr, ('hwsdk', *backend.engines)))}")
+    for name, given in (("strict", strict), ("threads", threads != 1)):
+        if given:
+            raise UnsupportedError(f"the engine {engine!r} does not know {name}", code=f"NO_{name.upper()}",
+                                   fix=f"leave {name} out, or use the engine hwsdk")
+    return backend.simulate_on(engine, loaded, stimulus, probes)
 
 
 def walk(program: Program | str | Path) -> Walk:
@@ -159,32 +157,64 @@ def walk(program: Program | str | Path) -> Walk:
     return backends.get(loaded.target).walk(loaded)
 
 
-def estimate(program: Program | str | Path, trace: Trace, *, proxy: str | None = None,
-             boundary: str = "chip") -> CostReport:
+def estimate(program: Program | str | Path, trace: Trace, *, proxy: str | None = None, boundary: str = "chip",
+             target_options: Mapping[str, Any] | None = None) -> CostReport:
     """Energy and latency of a simulated run.
 
     Args:
         proxy: name of the target's documented stand-in prices.
         boundary: "chip", or "host" for the time and energy of the processors beside the neuro-cores too.
+        target_options: what only this target knows, by name (docs of the target).
 
     Raises:
         TargetError: no such proxy or boundary. DataError: the trace holds no counts, or is not one of this program.
     """
     loaded = _program(program)
-    return backends.get(loaded.target).estimate(loaded, trace, proxy, boundary)
+    return backends.get(loaded.target).estimate(loaded, trace, proxy, boundary, target_options or {})
 
 
-def emit(program: Program | str | Path, form: str) -> LavaScript:
-    """A program as a script of another tool; ``save`` of the result writes it. The only form is "lava".
+def emit(program: Program | str | Path, form: str, *, data: Data | None = None) -> Emitted:
+    """A program in the form of another tool; ``save(path)`` of the result writes it.
+
+    Args:
+        form: "lava" for Loihi programs; for SFQ netlists "verilog", "sdf", "josim", "ngspice", "graphml" or "dot".
+        data: a stimulus for the test bench of forms that have one; its first sample is used.
 
     Raises:
-        UnsupportedError: an unknown form, or a part of the program that the tool does not have.
+        UnsupportedError: UNKNOWN_FORM, or a part of the program that the tool does not have.
     """
-    from hwsdk.backends import lava
+    loaded = _program(program)
+    backend = backends.get(loaded.target)
+    if form not in backend.forms:
+        known = ", ".join(map(repr, backend.forms))
+        raise UnsupportedError(f"programs for {loaded.target} have no form {form!r}", code="UNKNOWN_FORM",
+                               fix=f"use {known}" if known else "there is none for this target")
+    return backend.emit(loaded, form, None if data is None else load_data(data, loaded))
 
-    if form != "lava":
-        raise UnsupportedError(f"form {form!r}", code="UNKNOWN_FORM", fix='use "lava"')
-    return lava.emit(lava.own(_program(program)))
+
+def margins(program: Program | str | Path, data: Data, *, k: Sequence[float] | NDArray[np.float64] | None = None,
+            groups: Sequence[str | tuple[str, str]] | None = None, what: str = "bias", expected: Trace | None = None,
+            runs: int = 0, jitter: bool = False, spread: float = 0.0, threshold_spread: float = 0.0,
+            unknown_sigma_fs: float = 0.0, seed: int = 0, threads: int = 1,
+            say: Callable[[str], None] | None = None) -> MarginReport:
+    """How far the bias currents of an SFQ netlist may be from nominal, and how many of many made chips would work.
+
+    Args:
+        k: factors on the bias. groups: populations, "clock" or "all", each a sweep of its own, and pairs for maps.
+        what: "bias", or "soma" for the somas' currents alone. expected: what is right; default: the run at nominal
+        bias. runs: of chips that differ by ``spread`` (relative standard deviation of their cells' delays) and
+        ``threshold_spread`` (of their somas' critical currents), with thermal ``jitter``; unknown_sigma_fs: of cells
+        whose jitter nobody knows. say: called with the name of every phase.
+
+    Raises:
+        UnsupportedError: NO_MARGINS, a program for another target. DataError: see ``simulate``.
+    """
+    from hwsdk.backends.sfq_margin_report import margins as report
+
+    loaded = _program(program)
+    return report(loaded, load_data(data, loaded), k=k, groups=groups, what=what, expected=expected, runs=runs,
+                  jitter=jitter, spread=spread, threshold_spread=threshold_spread, unknown_sigma_fs=unknown_sigma_fs,
+                  seed=seed, threads=threads, say=say)
 
 
 def summary(program: Program) -> dict[str, Usage]:

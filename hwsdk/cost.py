@@ -69,7 +69,7 @@ class Amount:
 
 def si(value: float, unit: str) -> str:
     """A value with an SI prefix, four digits."""
-    for factor, prefix in ((1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f")):
+    for factor, prefix in ((1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f"), (1e-18, "a")):
         if abs(value) >= factor * 0.9995:
             return f"{value / factor:.4g} {prefix}{unit}"
     return f"{value:.4g} {unit}"
@@ -117,6 +117,19 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class Extra:
+    """A figure that only one family of chips has, under its name; ``text``: as people read it, where not the amount."""
+
+    name: str
+    amount: Amount
+    text: str = ""
+
+    def to_text(self) -> str:
+        """The line as people read it."""
+        return f"  {self.name:34} {self.text or self.amount}"
+
+
+@dataclass(frozen=True, slots=True)
 class CostReport:
     """Energy and latency of one inference (means over the samples), with boundary, sources and ranges.
 
@@ -124,7 +137,7 @@ class CostReport:
     that is published. latency in s, of which latency_chip on the chip; latency_samples (samples,) in s. host: the
     times that the host adds, and energy_host what it takes in J. slowest: longest term -> share of the steps.
     proxy: name and text of the stand-in prices in use, or "". static: the parts of energy_static where they are on for
-    times of their own; empty where it is the whole chip's power times the latency.
+    times of their own; empty where it is the whole chip's power times the latency. extra: what else the family tells.
     """
 
     target: str
@@ -146,6 +159,7 @@ class CostReport:
     constants: tuple[Mapping[str, object], ...]
     proxy: str = ""
     static: tuple[Item, ...] = ()
+    extra: tuple[Extra, ...] = ()
 
     @property
     def energy_total(self) -> Amount:
@@ -166,6 +180,7 @@ class CostReport:
         lines += [f"  energy, host    {self.energy_host}"] if self.boundary == "host" else []
         lines.append(f"  energy, total   {self.energy_total}")
         lines += [i.to_text() for i in (*self.items, *self.static)]
+        lines += [e.to_text() for e in self.extra]
         lines.append("  longest part    " + ", ".join(f"{n} {share:.0%}" for n, share in self.slowest.items() if share))
         lines += [f"  included        {'; '.join(self.included)}", f"  omitted         {'; '.join(self.omitted)}"]
         if self.proxy:
@@ -193,6 +208,7 @@ class CostReport:
             "slowest": dict(self.slowest), "boundary": {"name": self.boundary, "included": list(self.included),
                                                         "omitted": list(self.omitted)},
             "constants": [dict(c) for c in self.constants], "proxy": self.proxy, "method": "simulated-cycle",
+            **({"extra": {e.name: amount(e.amount) for e in self.extra}} if self.extra else {}),
         }
 
 

@@ -36,6 +36,7 @@ EXAMPLES = {
     "estimate": "hwsdk estimate model.hwx --trace trace.npz --proxy loihi1-energy",
     "emit": "hwsdk emit model.hwx --form lava -o model.py",
     "verify": "hwsdk verify model.nir --target loihi2 --input data.npz --limit 20",
+    "margins": "hwsdk margins model.hwx --input data.npz --bias 0.8:1.2:41 --layer hidden --plot margins.png",
 }
 
 
@@ -68,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     _estimate(commands)
     _verify(commands)
     _emit(commands)
+    _margins(commands)
     return parser
 
 
@@ -111,8 +113,9 @@ def _simulate(commands: Commands) -> None:  # type: ignore[valid-type]
     _data(parser, required=True)
     parser.add_argument("-o", "--output", metavar="TRACE.npz", help="write spikes and counts here")
     parser.add_argument("--strict", action="store_true", help="a register overflow is an error")
-    parser.add_argument("--engine", choices=("hwsdk", "lava"), default="hwsdk",
-                        help="what runs it: hwsdk (default), or lava-nc, which counts no events; see docs/lava.md")
+    parser.add_argument("--engine", choices=("hwsdk", "lava", "analog"), default="hwsdk",
+                        help="what runs it: hwsdk (default); for Loihi lava-nc (docs/lava.md); for SFQ netlists the "
+                        "analog solver (docs/sfq.md). The others count no events")
     parser.add_argument("--threads", type=whole_from(1), default=1, metavar="N",
                         help="threads of hwsdk's simulator (default 1); the results are the same")
 
@@ -126,6 +129,7 @@ def _estimate(commands: Commands) -> None:  # type: ignore[valid-type]
                         help="use the target's documented stand-in for unpublished prices; see `hwsdk targets NAME`")
     parser.add_argument("--boundary", choices=("chip", "host"), default="chip",
                         help="what counts: the chip (default), or its host processors too")
+    _option(parser)
 
 
 def _verify(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -138,11 +142,22 @@ def _verify(commands: Commands) -> None:  # type: ignore[valid-type]
 
 
 def _emit(commands: Commands) -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "emit", "write a program as a script of another tool")
+    parser = _command(commands, "emit", "write a program in the form of another tool")
     parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote")
-    parser.add_argument("--form", choices=("lava",), required=True, help="lava: processes of lava-nc; see docs/lava.md")
-    parser.add_argument("-o", "--output", metavar="SCRIPT.py", required=True,
-                        help="write the script here, and its numbers beside it if there are many")
+    parser.add_argument("--form", required=True, metavar="FORM", help="of Loihi programs: lava (see docs/lava.md); of "
+                        "SFQ netlists: verilog, sdf, josim, ngspice, graphml, dot (see docs/sfq.md)")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True,
+                        help="write it here, and what belongs to it beside it")
+    _data(parser, required=False)
+
+
+def _margins(commands: Commands) -> None:  # type: ignore[valid-type]
+    from hwsdk.cli.margins import TEXT, arguments
+
+    parser = _command(commands, "margins", TEXT)
+    parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote, for sfq")
+    _data(parser, required=True)
+    arguments(parser)
 
 
 def _model(parser: argparse.ArgumentParser) -> None:
@@ -222,9 +237,14 @@ def _quantisation(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--step-time", type=positive_number, metavar="SECONDS",
                        help="Loihi: as many cores as it takes that none is busy for longer in a step; SpiNNaker 2: the "
                        "length of a step (default 1e-3)")
+    _option(group)
+    group.add_argument("--seed", type=whole_from(0), default=0, help="of the placement (default 0)")
+
+
+def _option(group: argparse._ActionsContainer) -> None:
+    """What only one target knows."""
     group.add_argument("--option", type=_named, action="append", default=[], metavar="NAME=VALUE",
                        help="what only this target knows, such as level=low for spinnaker2; see its page in docs/")
-    group.add_argument("--seed", type=whole_from(0), default=0, help="of the placement (default 0)")
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hwsdk.cli import ANSWER_IS_NO, BAD_INPUT, BUG, INTERRUPTED
+from hwsdk.cli import ANSWER_IS_NO, BAD_INPUT, BUG, INTERRUPTED, margins
 from hwsdk.cli.checks import DATA, MODEL, PROGRAM, TRACE, require_input, require_output, require_proxy, require_target
 from hwsdk.cli.progress import bar
 from hwsdk.errors import FitError, HwsdkError
@@ -206,7 +206,7 @@ def _estimate(a: argparse.Namespace) -> Answer:
         data = compiler.load_data(a.input, program, **_data_options(a))
         with bar("simulate", a.quiet) as say:
             trace = compiler.simulate(program, data, progress=say.step)
-    report = compiler.estimate(program, trace, proxy=a.proxy, boundary=a.boundary)
+    report = compiler.estimate(program, trace, proxy=a.proxy, boundary=a.boundary, target_options=dict(a.option))
     return 0, report.to_dict(), report.to_text(sources=True)
 
 
@@ -227,16 +227,19 @@ def _verify(a: argparse.Namespace) -> Answer:
 
 def _emit(a: argparse.Namespace) -> Answer:
     require_input(a.program, PROGRAM)
-    require_output(a.output, ".py")
+    require_input(a.input, DATA)
+    require_output(a.output, "")
     from hwsdk import compiler
 
-    files = [str(path) for path in compiler.emit(a.program, a.form).save(a.output)]
+    program = compiler.load_program(a.program)
+    data = compiler.load_data(a.input, program, **_data_options(a)) if a.input else None
+    files = [str(path) for path in compiler.emit(program, a.form, data=data).save(a.output)]
     return 0, {"form": a.form, "files": files}, "".join(f"wrote {name}\n" for name in files)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Answer]] = {
     "targets": _targets, "inspect": _inspect, "compile": _compile, "simulate": _simulate, "estimate": _estimate,
-    "verify": _verify, "emit": _emit,
+    "verify": _verify, "emit": _emit, "margins": margins.run,
 }
 
 __all__ = ["run"]

@@ -110,7 +110,7 @@ COUNTED = {"neuron_updates": "neuron updates", "synaptic_operations": "synaptic 
            "chip_crossings": "chip borders crossed", "static_events": "synaptic events, static words",
            "conv_events": "synaptic events, kernels", "plastic_events": "synaptic events, learning",
            "csr_events": "synaptic events, float words", "cycles_low": "active cycles, low level",
-           "cycles_high": "active cycles, high level"}
+           "cycles_high": "active cycles, high level", "deliveries": "pulses that came to cells"}
 ALWAYS = {"neuron_updates", "synaptic_operations", "messages", "hops_ew", "hops_ns", "chip_crossings", "packets"}
 """Counts that are shown even if they are 0."""
 PEAKS = {"busy_seconds": ("longest work of a PE in a step, us", 1e6),
@@ -125,6 +125,9 @@ OVERFLOWS = {
     "dropped_packets": "packets found the input of a PE full and were dropped: spikes may be wrong",
     "forgotten_posts": "post spikes were forgotten that a learning rule could still have needed; compile with a longer "
                        "history (--option history=N)",
+    "absorbed": "pulses came too soon after another one and were lost (--strict stops at the first)",
+    "timing": "pulses came too soon for what is known of their cells: spikes may be wrong (--strict stops there)",
+    "stray": "spikes belong to no frame and are not counted",
     "source_refills": "times a spike source was filled again by the host during a run",
     "record_flushes": "times a recording was read out by the host during a run",
 }

@@ -64,7 +64,7 @@ def run_json(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[in
 def test_targets(capsys):
     code, out, err = run(capsys, "targets")
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()] == ["loihi1", "loihi2", "spinnaker2"]
+    assert [line.split()[0] for line in out.splitlines()] == ["loihi1", "loihi2", "sfq", "spinnaker2"]
     code, out, _ = run(capsys, "targets", "loihi2")
     assert code == 0
     assert "4,095 neurons\n      Intel compiler print-outs" in out

@@ -192,7 +192,7 @@ def test_several_spikes_a_step():
 
 def test_unknown_target():
     assert str(refusal(chain(linear(4, 3), lif(3), shape=(4,)), "loihi3")) == (
-        "[UNKNOWN_TARGET] no target 'loihi3'\n  fix: use one of loihi1, loihi2, spinnaker2")
+        "[UNKNOWN_TARGET] no target 'loihi3'\n  fix: use one of loihi1, loihi2, sfq, spinnaker2")
 
 
 # data
