@@ -45,7 +45,7 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 .PHONY: demo
-demo: $(STAMP) ## compile, simulate and price the digits network on every target
+demo: $(STAMP) ## compile, simulate and price a digits network on every target
 	@$(VENV)/bin/python examples/demo.py
 
 .PHONY: test
@@ -56,7 +56,7 @@ test-slow: ## the same with the slow tests
 	@$(MAKE) --no-print-directory test MARK=
 
 .PHONY: test-main
-test-main: $(STAMP) lava ## pytest alone
+test-main: $(STAMP) lava tools ## pytest alone
 	@mkdir -p build
 	$(VENV)/bin/python -m pytest -m "$(MARK)" --ignore=tests/frameworks --junitxml=build/junit-main.xml
 
@@ -75,6 +75,20 @@ lava: ## the environment in which tests compare with lava-nc, if there is a Pyth
 	if "$$python" -m venv --clear $(LAVA) && $(LAVA)/bin/python -m pip install --quiet lava-nc==0.10.0 'pydantic>=2.5' \
 	  >build/lava-install.log 2>&1; then touch $(LAVA_STAMP); exit 0; fi; \
 	rm -rf $(LAVA); echo "lava-nc cannot be installed; see build/lava-install.log"; [ "$${CI:-}" != true ]
+
+# They check the SFQ netlists. The tests that need them skip, and say so, where they are not and cannot be installed.
+.PHONY: tools
+tools: ## ngspice and Icarus Verilog, if packages can be installed here without a password
+	@mkdir -p build; missing=(); for tool in ngspice iverilog; do \
+	  command -v $$tool >/dev/null || missing+=($$tool); done; \
+	if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
+	root=(); if [ "$$(id -u)" != 0 ]; then root=(sudo -n); fi; \
+	echo "installing $${missing[*]}"; \
+	if command -v apt-get >/dev/null && { "$${root[@]}" apt-get install -y --no-install-recommends "$${missing[@]}" || \
+	  { "$${root[@]}" apt-get update && "$${root[@]}" apt-get install -y --no-install-recommends "$${missing[@]}"; }; } \
+	  >build/tools-install.log 2>&1; then exit 0; fi; \
+	echo "not installed: $${missing[*]} (Debian and Ubuntu: apt install $${missing[*]}; see build/tools-install.log)"; \
+	[ "$${CI:-}" != true ]
 
 .PHONY: test-frameworks
 test-frameworks: ## the tests that need PyTorch, snnTorch, Norse and sinabs (about 1.1 GB, once)
@@ -110,8 +124,10 @@ silicon: $(STAMP) ## published measurements of Loihi and Loihi 2 beside what hws
 	@$(VENV)/bin/python benchmarks/silicon.py
 
 .PHONY: digits
-digits: $(STAMP) ## train the network of examples/ again
+digits: $(STAMP) ## train the networks of examples/ again
 	$(VENV)/bin/python examples/train_digits.py
+	$(VENV)/bin/python examples/train_digits_sfq.py
+	$(VENV)/bin/python examples/train_xor.py
 
 .PHONY: clean
 clean: ## remove what was built, but not the environments

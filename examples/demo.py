@@ -1,16 +1,18 @@
-"""Deploy the digits network on every target: fit, accuracy, energy, latency, and a comparison with Lava if it is there;
-then a memory that learns on the chip.
+"""Deploy a digits network on every target: fit, accuracy, energy, latency, and a comparison with Lava if it is there;
+then a memory that learns on the chip, and XOR in superconducting logic by pulses and as a circuit.
 
     python examples/demo.py
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cam_memory
 import numpy as np
+import sfq_xor
 
 import hwsdk
 from hwsdk import backends
@@ -28,30 +30,58 @@ def accuracy(counts: Any, labels: Any) -> float:
     return float(np.mean(counts.argmax(1) == labels))
 
 
-def show_target(name: str, network: Any, calibration: Any, data: Any, float_counts: Any) -> None:
+@dataclass(frozen=True)
+class Job:
+    """A trained network with its data, and how it was trained. output: the population that decides."""
+
+    file: str
+    data: str
+    calibration: str
+    output: str
+    bits: int
+    semantics: dict[str, Any]
+
+    def load(self) -> tuple[Any, Any, Any]:
+        """(network, calibration data, test data)."""
+        network = hwsdk.load(str(HERE / self.file), **self.semantics)
+        return network, load_data(HERE / self.calibration, network, limit=50), load_data(HERE / self.data, network)
+
+
+DIGITS = Job("digits.nir", "digits_test.npz", "digits_calibration.npz", "lif2", 8, {"dt": 1e-3, "reset": "value"})
+"""LIF neurons, for chips with processors or neuro-cores."""
+PULSES = Job("digits_sfq.nir", "digits_sfq_test.npz", "digits_sfq_test.npz", "if2", 4, {"dt": 1.0, "reset": "subtract"})
+"""Integrate-and-fire neurons with small whole weights, for pulse logic, which has no leak."""
+JOBS = {"sfq": PULSES}
+"""Target -> its job, where it is not DIGITS."""
+
+
+def show_target(name: str, job: Job) -> None:
     """Compile, simulate and price for one target."""
-    program = hwsdk.compile(network, name, data=calibration)
+    network, calibration, data = job.load()
+    float_counts = reference.run(network, data).counts_of(job.output, data.n_steps)
+    program = hwsdk.compile(network, name, data=calibration, bits=job.bits)
     trace = hwsdk.simulate(program, data)
     backend = backends.get(name)
     (output,) = program.outputs["output"]
     counts = trace.counts_of(output, data.n_steps)
     print(f"\n=== {name}: {backend.target.title}")
-    print(f"program {program.digest()[:16]}\n\nfit")
+    print(f"{job.file}: {network.n_neurons} neurons, {network.n_parameters:,} parameters, {data.n_samples} test images "
+          f"of {data.n_steps} steps; program {program.digest()[:16]}\n\nfit")
     for resource, usage in backend.summary(program).items():
         print(f"  {resource:30} {usage}")
     same = float(np.mean(counts.argmax(1) == float_counts.argmax(1)))
-    print(f"\naccuracy of the chip's integers {accuracy(counts, data.labels):.1%}, in floats "
+    print(f"\naccuracy on the chip {accuracy(counts, data.labels):.1%}, in floats "
           f"{accuracy(float_counts, data.labels):.1%}; the same decision on {same:.1%} of the samples\n")
     print(hwsdk.estimate(program, trace).to_text(), end="")
-    print(f"\n{lava_says(program, network)}")
+    print(f"\n{lava_says(program, network, job)}")
     if backend.target.proxy is not None:
         print("\nthe same with the documented stand-in for the prices that are not published")
         print(hwsdk.estimate(program, trace, proxy=backend.target.proxy.name).to_text(), end="")
 
 
-def lava_says(program: Any, network: Any) -> str:
+def lava_says(program: Any, network: Any, job: Job) -> str:
     """Do the first test images give the same spikes in lava-nc?"""
-    few = load_data(HERE / "digits_test.npz", network, limit=LAVA_SAMPLES)
+    few = load_data(HERE / job.data, network, limit=LAVA_SAMPLES)
     try:
         theirs = hwsdk.simulate(program, few, engine="lava")
     except UnsupportedError as error:
@@ -63,17 +93,13 @@ def lava_says(program: Any, network: Any) -> str:
 
 
 def main() -> None:
-    """Load the model once, then every target of the table."""
-    network = hwsdk.load(str(HERE / "digits.nir"), dt=1e-3, reset="value")
-    calibration = load_data(HERE / "digits_calibration.npz", network)
-    data = load_data(HERE / "digits_test.npz", network)
-    print(f"digits.nir: {network.n_neurons} neurons, {network.n_parameters:,} parameters, "
-          f"{data.n_samples} test images of {data.n_steps} steps of {network.semantics.dt * 1e3:g} ms")
-    float_counts = reference.run(network, data).counts_of("lif2", data.n_steps)
+    """Every target of the table, then what only some of them do."""
     for name in backends.names():
-        show_target(name, network, calibration, data, float_counts)
+        show_target(name, JOBS.get(name, DIGITS))
     print("\n=== spinnaker2: a memory that learns on the chip (examples/cam_memory.py)")
     cam_memory.main()
+    print("\n=== sfq: XOR by pulses and as a circuit (examples/sfq_xor.py)")
+    sfq_xor.main(["--quick"])
 
 
 if __name__ == "__main__":
