@@ -1,6 +1,6 @@
 """The current-summing soma's pulse model, fitted to its circuit: `python -m benchmarks.characterise_soma`.
 
-usage: characterise_soma.py [--count 150] [--tries 500] [--threads 2] [--seed 1] [--held 3] [--toml FILE]
+usage: characterise_soma.py [--count 150] [--tries 1200] [--threads 2] [--seed 1] [--held 3] [--toml FILE]
 
 One set of constants for all fan-ins, and a table of latencies for each; fitted to settings of one seed and compared
 with those of another. --toml: write the [[soma]] tables in the form of hwsdk/targets/cells/sfq_soma.toml.
@@ -82,7 +82,7 @@ def sources(count: int, grid: Agreement, wide: Agreement) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("count", 150), ("tries", 500), ("threads", 2), ("seed", 1), ("held", 3)):
+    for name, default in (("count", 150), ("tries", 1200), ("threads", 2), ("seed", 1), ("held", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--toml", type=Path)
     a = parser.parse_args()
