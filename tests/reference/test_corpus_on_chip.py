@@ -14,7 +14,7 @@ import hwsdk
 from hwsdk import backends
 from hwsdk.backends.base import CompileOptions
 from hwsdk.backends.verify import decisions, verify_network
-from hwsdk.errors import UnsupportedError
+from hwsdk.errors import FitError, UnsupportedError
 from hwsdk.ir.data import Stimulus, events_from_dense
 from hwsdk.ir.ledger import SemanticsWarning
 from hwsdk.simulators import reference
@@ -51,6 +51,10 @@ def test_the_table_names_every_model(corpus):
     assert {str(p.relative_to(corpus)) for p in corpus.rglob("*.nir")} == set(MODELS)
 
 
+TAKES_ALL = ("loihi2", "spinnaker2")
+"""Targets whose neurons are programs, so that no model of the corpus is refused."""
+
+
 @pytest.mark.parametrize("target", backends.names())
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_chip_equals_the_integer_reference(corpus, name, target):
@@ -62,14 +66,16 @@ def test_chip_equals_the_integer_reference(corpus, name, target):
     try:
         _, whole, _ = backend.discrete(network, CompileOptions())
         program = backend.compile(network, CompileOptions(), lambda _: None)
-    except UnsupportedError as error:
-        assert (target, error.code) == ("loihi1", "RESET_KIND"), error
-        assert network.semantics.reset == "subtract"
+    except (UnsupportedError, FitError) as error:  # for sfq see also test_corpus_on_sfq.py
+        assert target not in TAKES_ALL, error
+        assert error.fix
+        if target == "loihi1":
+            assert (error.code, network.semantics.reset) == ("RESET_KIND", "subtract")
         return
     expected = reference.run(whole, data, probes="all")
     got = backend.simulate(program, data, probes="all", strict=False, progress=None)
-    assert expected.first_difference(got) is None
-    assert any(state.any() for state in got.states.values())
+    assert expected.first_difference(got, close=backend.closeness(network)) is None
+    assert any(state.any() for state in got.states.values()) or target not in TAKES_ALL
 
 
 def nmnist(corpus, samples):
