@@ -80,8 +80,9 @@ def run(program: PulseNetlist, stimulus: Stimulus, *, steps: int | None = None,
 
     Args:
         steps: frames; default the stimulus, plus the largest lag of a layer.
-        probes: (layer, "v") pairs, or "all"; (samples, frames, n): what the layer's neurons hold just before the next
-            frame begins; int64 of counters, as v of the network; float64 of loops, the sum of branch currents in A.
+        probes: (counter layer, "v") and (loop layer, "i") pairs, or "all"; (samples, frames, n): what the neurons hold
+            just before the next frame begins; v int64, as v of the network; i float64, the sum of branch currents in A,
+            which the network has not: it has decayed since the pulses came.
         strict: the first violation is an error.
         progress: called with (frames done, frames of all samples).
         threads: samples that run beside each other.

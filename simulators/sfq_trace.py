@@ -18,12 +18,15 @@ from hwsdk.simulators.sfq_run import PulseSample
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Probes = samples.Probes
-STATE = "v"
+STATES = {"counter": "v", "loop": "i"}
+"""Style -> the state of its neurons: v as the reference has it; the current that is left when the frame ends, which has
+decayed since.
+"""
 
 
 def wanted(program: PulseNetlist, probes: Iterable[tuple[str, str]] | str) -> Probes:
     """The states to record; see hwsdk.simulators.samples.wanted."""
-    return samples.wanted({x.name: (STATE,) for x in program.layers if x.keeps}, (), probes)
+    return samples.wanted({x.name: (STATES[x.style],) for x in program.layers if x.keeps}, (), probes)
 
 
 def snapshot(machine: Machine, run: parts.Run, time_fs: int) -> Floats:

@@ -104,7 +104,7 @@ def mapped(network: Network, steps: int = 20, **options: Any) -> PulseNetlist:
 def difference(network: Network, program: PulseNetlist, stimulus: Stimulus, bias: float = 1.0) -> Any:
     """The first difference from the reference, in spikes and states; a timing violation is an error."""
     expected = reference.run(network, stimulus, steps=stimulus.n_steps, probes="all")
-    keeps = [(x.name, "v") for x in program.layers if x.keeps]
+    keeps = [(x.name, "v") for x in program.layers if x.keeps and x.style == "counter"]
     got = sfq.run(program, stimulus, steps=stimulus.n_steps, strict=True, probes=keeps,
                   conditions=sfq.Conditions(bias=bias))
     return expected.first_difference(got)

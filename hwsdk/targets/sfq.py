@@ -177,7 +177,7 @@ class SfqTarget(Target):
     def about(self) -> str:
         """Cells, styles, frames."""
         return (f"netlists of {len(self.cell_names)} pulse cells; neurons count in integers, or sum currents of up to "
-                f"{self.need('fan_in')} inputs and leak; delays of whole frames")
+                f"{self.somas.fan_ins[-1]} branches and leak; delays of whole frames")
 
     def limits_title(self) -> str:
         """Of what the limits are."""

@@ -81,6 +81,13 @@ def test_currents_from_outside_make_other_functions():
         np.testing.assert_array_equal(out(circuit, WALK.shape[1])[0], wanted[name], name)
 
 
+@pytest.mark.parametrize("style", ["counter", "loop"])
+def test_verify_finds_nothing(style):
+    report = hwsdk.verify(hwsdk.load(str(MODEL), dt=1.0), "sfq", WALK, bits=3, target_options={"neuron": style})
+    assert report.ok
+    assert report.first_drift is None
+
+
 def test_counters_are_not_tuned_by_current():
     program = hwsdk.compile(hwsdk.load(str(MODEL), dt=1.0), "sfq", target_options={"neuron": "counter"})
     with pytest.raises(UnsupportedError, match="NO_SOMAS"):

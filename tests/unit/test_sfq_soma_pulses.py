@@ -149,14 +149,14 @@ def test_loops_are_probed_as_currents() -> None:
 
     def data(a: list[int], b: list[int]) -> Stimulus:
         return Stimulus.dense({"x": np.array(a)[:, None], "y": np.array(b)[:, None]}, {"x": (1,), "y": (1,)})
-    trace = sfq.run(p, data([1, 0, 0], [0, 1, 0]), probes=[("n", "v")])
+    trace = sfq.run(p, data([1, 0, 0], [0, 1, 0]), probes=[("n", "i")])
     assert trace.spikes["n"].dense(0)[:, 0].tolist() == [0, 0, 0], "70 / e + 40 < 85.3"
     v = 70 * math.exp(-0.6), 70 * math.exp(-1.6) + 40 * math.exp(-0.6), 70 * math.exp(-2.6) + 40 * math.exp(-1.6)
-    assert trace.states["n", "v"][0, :, 0] * 1e6 == pytest.approx(v)
+    assert trace.states["n", "i"][0, :, 0] * 1e6 == pytest.approx(v)
     trace = sfq.run(p, data([1, 0], [1, 0]), probes="all")
     assert trace.spikes["n"].dense(0)[:, 0].tolist() == [1, 0]
     left = 110 - 110 * math.exp(0.005)  # of 1,000 ps, 5 ps to the flip
-    assert trace.states["n", "v"][0, :, 0] * 1e6 == pytest.approx([left * math.exp(-0.6), left * math.exp(-1.6)])
+    assert trace.states["n", "i"][0, :, 0] * 1e6 == pytest.approx([left * math.exp(-0.6), left * math.exp(-1.6)])
     with pytest.raises(ProgramError, match="neuron 0 has no soma"):
         chain = Net()
         source = chain.add("SRC")
