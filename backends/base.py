@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,3 +169,13 @@ def refuse_options(target: str, options: Mapping[str, Any]) -> None:
     if options:
         raise UnsupportedError(f"{target} has no option {', '.join(sorted(options))}", code="UNKNOWN_OPTION",
                                fix="leave it out")
+
+
+def refuse_walk(target: str) -> NoReturn:
+    """For a target whose simulator runs whole stimuli only.
+
+    Raises:
+        UnsupportedError: NO_WALK.
+    """
+    raise UnsupportedError(f"the simulator of {target} does not run step by step", code="NO_WALK",
+                           fix="simulate a whole stimulus, or compile for spinnaker2")

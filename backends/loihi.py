@@ -11,7 +11,7 @@ from typing import Any
 from hwsdk.backends import lava, loihi_cost
 from hwsdk.backends import loihi_fit as fit
 from hwsdk.backends.activity import activity_of
-from hwsdk.backends.base import CompileOptions, Emitted, Program, Progress, Walk, refuse_options
+from hwsdk.backends.base import CompileOptions, Emitted, Program, Progress, Walk, refuse_options, refuse_walk
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
 from hwsdk.errors import FitError, HwsdkError, InternalError, UnsupportedError, Violation
@@ -141,13 +141,8 @@ class LoihiBackend:
         return lava.run(_own(program), stimulus, probes=probes)
 
     def walk(self, program: Program) -> Walk:
-        """Not there: the simulator runs whole stimuli.
-
-        Raises:
-            UnsupportedError: NO_WALK.
-        """
-        raise UnsupportedError(f"the simulator of {self.name} does not run step by step", code="NO_WALK",
-                               fix="simulate a whole stimulus, or compile for spinnaker2")
+        """Not there; see hwsdk.backends.base.refuse_walk."""
+        refuse_walk(self.name)
 
     def estimate(self, program: Program, trace: Trace, proxy: str | None = None, boundary: str = "chip",
                  options: Mapping[str, Any] = MappingProxyType({})) -> CostReport:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hwsdk.backends import sfq_cost, sfq_emit, sfq_fit
-from hwsdk.backends.base import CompileOptions, Program, Progress, Walk
+from hwsdk.backends.base import CompileOptions, Program, Progress, Walk, refuse_walk
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
 from hwsdk.errors import FitError, InternalError, ProgramError, UnsupportedError, Violation
@@ -298,13 +298,8 @@ class SfqBackend:
         return run_all_analog(own, stimulus)
 
     def walk(self, program: Program) -> Walk:
-        """Not there: the simulator runs whole stimuli.
-
-        Raises:
-            UnsupportedError: NO_WALK.
-        """
-        raise UnsupportedError(f"the simulator of {self.name} does not run step by step", code="NO_WALK",
-                               fix="simulate a whole stimulus, or compile for spinnaker2")
+        """Not there; see hwsdk.backends.base.refuse_walk."""
+        refuse_walk(self.name)
 
     def estimate(self, program: Program, trace: Trace, proxy: str | None = None, boundary: str = "chip",
                  options: Mapping[str, Any] = MappingProxyType({})) -> CostReport:

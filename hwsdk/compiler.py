@@ -195,7 +195,7 @@ def emit(program: Program | str | Path, form: str, *, data: Data | None = None) 
 def margins(program: Program | str | Path, data: Data, *, k: Sequence[float] | NDArray[np.float64] | None = None,
             groups: Sequence[str | tuple[str, str]] | None = None, what: str = "bias", expected: Trace | None = None,
             runs: int = 0, jitter: bool = False, spread: float = 0.0, threshold_spread: float = 0.0,
-            unknown_sigma_fs: float = 0.0, seed: int = 0, threads: int = 1,
+            unknown_sigma_fs: float = 0.0, over_spread: bool = False, seed: int = 0, threads: int = 1,
             say: Callable[[str], None] | None = None) -> MarginReport:
     """How far the bias currents of an SFQ netlist may be from nominal, and how many of many made chips would work.
 
@@ -204,7 +204,8 @@ def margins(program: Program | str | Path, data: Data, *, k: Sequence[float] | N
         what: "bias", or "soma" for the somas' currents alone. expected: what is right; default: the run at nominal
         bias. runs: of chips that differ by ``spread`` (relative standard deviation of their cells' delays) and
         ``threshold_spread`` (of their somas' critical currents), with thermal ``jitter``; unknown_sigma_fs: of cells
-        whose jitter nobody knows. say: called with the name of every phase.
+        whose jitter nobody knows. over_spread: the yield also at spreads from none to twice that. say: called with the
+        name of every phase.
 
     Raises:
         UnsupportedError: NO_MARGINS, a program for another target. DataError: see ``simulate``.
@@ -214,7 +215,7 @@ def margins(program: Program | str | Path, data: Data, *, k: Sequence[float] | N
     loaded = _program(program)
     return report(loaded, load_data(data, loaded), k=k, groups=groups, what=what, expected=expected, runs=runs,
                   jitter=jitter, spread=spread, threshold_spread=threshold_spread, unknown_sigma_fs=unknown_sigma_fs,
-                  seed=seed, threads=threads, say=say)
+                  over_spread=over_spread, seed=seed, threads=threads, say=say)
 
 
 def summary(program: Program) -> dict[str, Usage]:

@@ -22,7 +22,9 @@ with hwsdk's analog solver beside the pulse model (1 to 8 branches from 20 pH, 6
 frame at one time): of 8,148 sums more than 10 % below 12 fire, of 1,912 more than 2 % above 2 do not.
 """
 BIAS_SPREAD = 0.1
-"""Share by which a soma's bias current may be off; that moves its threshold. As mappers.sfq.SPREAD."""
+"""Share by which bias currents may be off, chosen: half of what the library's narrowest cells bear (20 %). It moves a
+soma's threshold, and is what the times of a netlist are planned for (mappers.sfq).
+"""
 SAFE = 1e-9
 """Of a threshold: rounding of sums."""
 

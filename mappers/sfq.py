@@ -21,6 +21,7 @@ from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import DiscreteLIF
 from hwsdk.ir.nodes import ConvSynapses, Output, Synapses
 from hwsdk.mappers import pulse_rules
+from hwsdk.mappers.quantize_gap import BIAS_SPREAD
 from hwsdk.mappers.quantize_loop import LoopDesign
 from hwsdk.mappers.sfq_build import PARTS, WIRES
 from hwsdk.mappers.sfq_frame import Assembly, Frame
@@ -31,8 +32,8 @@ from hwsdk.targets.sfq import SfqTarget
 WEIGHTS = ("auto", "train", "binary")
 MARGIN_S = 1e-12
 """Distance of pulses beyond what cells need, chosen: twenty times the thermal jitter of a JTL (51 fs, JoSIM, 4.2 K)."""
-SPREAD = 0.1
-"""Share by which all bias currents may change together; libraries are characterised in such steps."""
+SPREAD = BIAS_SPREAD
+"""Share by which all bias currents may change together, if nothing else is asked for."""
 Problem = tuple[str, str, str, str]
 
 

@@ -36,7 +36,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="relative standard deviation of the critical currents of somas (default 0)")
     parser.add_argument("--seed", type=whole_from(0), default=0, help="of the runs (default 0)")
     parser.add_argument("--threads", type=whole_from(1), default=1, metavar="N", help="for the runs (default 1)")
-    parser.add_argument("--plot", metavar="FILE.png", help="draw the windows; .svg and .pdf too")
+    parser.add_argument("--curve", action="store_true",
+                        help="the yield also at none, half, one and a half and twice the --spread")
+    parser.add_argument("--plot", metavar="FILE.png",
+                        help="draw the windows; .svg and .pdf too; the --curve into FILE_yield.png")
 
 
 def factors(text: str) -> tuple[float, float, int]:
@@ -89,8 +92,8 @@ def run(a: argparse.Namespace) -> tuple[int, dict[str, Any], str]:
         report = compiler.margins(
             program, data, k=np.linspace(*a.bias) if a.bias else None, groups=groups(a), what=a.what,
             expected=expected, runs=a.runs or 0, jitter=a.jitter, spread=a.spread, unknown_sigma_fs=a.unknown_jitter,
-            threshold_spread=a.threshold_spread, seed=a.seed, threads=a.threads, say=say.phase)
-        written = [str(report.plot(a.plot))] if a.plot else []
+            threshold_spread=a.threshold_spread, over_spread=a.curve, seed=a.seed, threads=a.threads, say=say.phase)
+        written = list(map(str, report.plot(a.plot))) if a.plot else []
     text = report.to_text() + "".join(f"wrote {name}\n" for name in written)
     return 0, {**report.to_dict(), "digest": program.digest(), "files": written}, text
 

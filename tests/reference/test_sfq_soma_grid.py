@@ -41,9 +41,12 @@ def test_spike_counts_with_stronger_branches_and_more_bias():
 
 
 @pytest.mark.slow
-def test_spike_counts_on_many_held_out_settings():
-    _, found = compared(300, 12)
+def test_spike_counts_on_many_held_out_settings_for_every_fan_in():
+    runs, found = compared(300, 12)
     assert found.exact >= 0.80 and found.near >= 0.97 and found.exact_firing >= 0.80
+    for n, own in runs.items():
+        alone = agreement_of([off(model(n), batch_of(own))], own)
+        assert alone.exact >= 0.80 and alone.near >= 0.97, n
 
 
 def test_times_of_spikes():

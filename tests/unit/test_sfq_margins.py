@@ -270,7 +270,22 @@ def test_the_command_prints_windows_and_yield(tmp_path: Path, monkeypatch: pytes
     assert np.shape(body["margins"]["planes"][0]["good"]) == (7, 7)
     assert body["yield"]["runs"] == 5 and "5 of 5 runs right" in text and f"wrote {plot}" in text
     json.dumps(body, allow_nan=False)
+    assert body["curve"] is None and body["files"] == [str(plot)]
     assert ran([], monkeypatch, tmp_path)[1]["yield"] is None
+
+
+def test_the_command_draws_the_yield_over_the_spread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--bias", "0.95:1.05:3", "--runs", "60", "--spread", "0.5", "--curve", "--plot", str(tmp_path / "m.png")]
+    _, body, text = ran(words, monkeypatch, tmp_path)
+    assert body["curve"]["values"] == [0.0, 0.25, 0.5, 0.75, 1.0] and "yield over spread of cell delays" in text
+    rights = [p["right"] for p in body["curve"]["points"]]
+    assert rights[0] == 60 > rights[-1] and rights[2] == body["yield"]["right"]
+    made = monte_carlo(sfq_race.race(), sfq_race.stimulus(), runs=60, spread=0.5, jitter=False)
+    assert made.to_dict() == body["yield"], "a curve adds points, it changes none"
+    assert (tmp_path / "m_yield.png").read_bytes().startswith(PNG)
+    for lacking in (["--curve", "--spread", "0.5"], ["--curve", "--runs", "5"]):
+        with pytest.raises(DataError, match="NO_SPREAD"):
+            ran(lacking, monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("words", [["--bias", "1.2:0.8"], ["--bias", "0.8"], ["--bias", "0.8:1.2:1"], ["--spread", "2"],
