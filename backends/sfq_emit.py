@@ -1,4 +1,4 @@
-"""A PulseNetlist in the forms of other tools: Verilog with models and a testbench, SDF, graphs, analog decks."""
+"""A PulseNetlist in the forms of other tools: Verilog with models and a testbench, SDF, graphs, analog decks, waves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwsdk.backends.sfq_graph import dot, graphml
+from hwsdk.backends.sfq_names import plain
 from hwsdk.backends.sfq_sdf import sdf
 from hwsdk.backends.sfq_testbench import simulated, testbench
 from hwsdk.backends.sfq_verilog import models, verilog
@@ -14,8 +18,9 @@ from hwsdk.errors import ProgramError, UnsupportedError
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.files import atomic_file
 from hwsdk.programs.sfq import PulseNetlist
+from hwsdk.simulators.sfq_waves import csv_text, vcd_text
 
-FORMS = ("verilog", "sdf", "graphml", "dot", "josim", "ngspice")
+FORMS = ("verilog", "sdf", "graphml", "dot", "josim", "ngspice", "csv", "vcd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,8 @@ def emit(program: PulseNetlist, form: str, stimulus: Stimulus | None = None) -> 
 
     Args:
         stimulus: for "verilog", its first sample becomes a testbench that knows the pulse simulator's spikes; for
-        "josim" and "ngspice" it is what the deck is driven with, which these need.
+        "josim" and "ngspice" it is what the deck is driven with, and "csv" and "vcd" are the pulses of all nets that
+        the pulse simulator has for it; these need it.
 
     Raises:
         UnsupportedError: UNKNOWN_FORM, or NO_STIMULUS.
@@ -54,7 +60,9 @@ def emit(program: PulseNetlist, form: str, stimulus: Stimulus | None = None) -> 
     writers: dict[str, Callable[[], dict[str, str]]] = {
         "verilog": lambda: _verilog(program, stimulus), "sdf": lambda: {"": sdf(program)},
         "graphml": lambda: {"": graphml(program)}, "dot": lambda: {"": dot(program)},
-        "josim": lambda: _deck(program, "josim", stimulus), "ngspice": lambda: _deck(program, "ngspice", stimulus)}
+        "josim": lambda: _deck(program, "josim", stimulus), "ngspice": lambda: _deck(program, "ngspice", stimulus),
+        "csv": lambda: {"": csv_text(_trains(program, stimulus))},
+        "vcd": lambda: {"": vcd_text(_trains(program, stimulus), plain(program.name))}}
     if form not in writers:
         raise UnsupportedError(f"form {form!r}", code="UNKNOWN_FORM", fix=f"use one of {', '.join(FORMS)}")
     return Files(writers[form]())
@@ -76,9 +84,23 @@ def _frames(program: PulseNetlist, stimulus: Stimulus) -> int:
 
 def _deck(program: PulseNetlist, tool: str, stimulus: Stimulus | None) -> dict[str, str]:
     """The whole program as an analog circuit."""
-    if stimulus is None:
-        raise UnsupportedError("an analog deck needs pulses to be driven with", where=program.name, code="NO_STIMULUS",
-                               fix="give input data")
     from hwsdk.backends.sfq_analog_deck import analog_deck
 
-    return {"": analog_deck(program, stimulus, tool, _frames(program, stimulus))}
+    driven = _needed(program, stimulus)
+    return {"": analog_deck(program, driven, tool, _frames(program, driven))}
+
+
+def _trains(program: PulseNetlist, stimulus: Stimulus | None) -> dict[str, NDArray[np.int64]]:
+    """The output pin that drives a net -> its pulses in fs, of the first sample."""
+    from hwsdk.simulators import sfq
+
+    first = _needed(program, stimulus)
+    return sfq.pulses(program, first.one(0) if first.inputs else first).trains()
+
+
+def _needed(program: PulseNetlist, stimulus: Stimulus | None) -> Stimulus:
+    """What has to be there."""
+    if stimulus is None:
+        raise UnsupportedError("this form needs pulses to be driven with", where=program.name, code="NO_STIMULUS",
+                               fix="give input data (--input)")
+    return stimulus

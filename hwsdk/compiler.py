@@ -177,8 +177,9 @@ def emit(program: Program | str | Path, form: str, *, data: Data | None = None) 
     """A program in the form of another tool; ``save(path)`` of the result writes it.
 
     Args:
-        form: "lava" for Loihi programs; for SFQ netlists "verilog", "sdf", "josim", "ngspice", "graphml" or "dot".
-        data: a stimulus for the test bench of forms that have one; its first sample is used.
+        form: "lava" for Loihi programs; for SFQ netlists "verilog", "sdf", "josim", "ngspice", "graphml", "dot",
+        "csv" or "vcd".
+        data: a stimulus for the forms that show a run; its first sample is used.
 
     Raises:
         UnsupportedError: UNKNOWN_FORM, or a part of the program that the tool does not have.

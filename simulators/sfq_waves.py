@@ -23,18 +23,24 @@ FIRST, CODES = 33, 94
 
 
 def write_csv(path: str | Path, trains: Trains) -> None:
-    """One line a pulse, by time, then name. ps have three digits, so nothing is rounded; a train without pulses is
-    not in the file.
+    """``csv_text`` as a file.
 
     Raises:
         DataError: the file cannot be written.
+    """
+    _write(path, csv_text(trains))
+
+
+def csv_text(trains: Trains) -> str:
+    """One line a pulse, by time, then name. ps have three digits, so nothing is rounded; a train without pulses is
+    not in the file.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEAD)
     for time, name in sorted((int(t), name) for name, times in trains.items() for t in times):
         writer.writerow([name, f"{time // FS_A_PS}.{time % FS_A_PS:03d}"])
-    _write(path, text.getvalue())
+    return text.getvalue()
 
 
 def read_csv(path: str | Path) -> dict[str, NDArray[np.int64]]:
@@ -57,17 +63,26 @@ def read_csv(path: str | Path) -> dict[str, NDArray[np.int64]]:
 
 
 def write_vcd(path: str | Path, trains: Trains, scope: str = "netlist", until_fs: int | None = None) -> None:
+    """``vcd_text`` as a file.
+
+    Raises:
+        DataError: as ``vcd_text``; the file cannot be written.
+    """
+    _write(path, vcd_text(trains, scope, until_fs))
+
+
+def vcd_text(trains: Trains, scope: str = "netlist", until_fs: int | None = None) -> str:
     """One wire a train, 0 at first, that toggles at each pulse; in fs. A dot in a name is written as "_".
 
     Args:
         until_fs: where viewers end.
 
     Raises:
-        DataError: BAD_NAME, two names that a VCD cannot tell apart, or one with spaces; the file cannot be written.
+        DataError: BAD_NAME, two names that a VCD cannot tell apart, or one with spaces.
     """
     names = {name: name.replace(".", "_") for name in trains}
     if len(set(names.values())) < len(names) or any(len(n.split()) != 1 for n in (*names.values(), scope)):
-        raise DataError("names with spaces, or alike but for dots", where=str(path), code="BAD_NAME",
+        raise DataError("names with spaces, or alike but for dots", where=scope, code="BAD_NAME",
                         fix="rename the trains")
     codes = {name: _code(k) for k, name in enumerate(trains)}
     lines = ["$timescale 1 fs $end", f"$scope module {scope} $end"]
@@ -82,7 +97,7 @@ def write_vcd(path: str | Path, trains: Trains, scope: str = "netlist", until_fs
         lines.append(f"{level[name]}{codes[name]}")
     if until_fs is not None and until_fs > now:
         lines.append(f"#{until_fs}")
-    _write(path, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def read_vcd(path: str | Path) -> dict[str, NDArray[np.int64]]:

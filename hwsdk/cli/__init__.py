@@ -145,7 +145,7 @@ def _emit(commands: Commands) -> None:  # type: ignore[valid-type]
     parser = _command(commands, "emit", "write a program in the form of another tool")
     parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote")
     parser.add_argument("--form", required=True, metavar="FORM", help="of Loihi programs: lava (see docs/lava.md); of "
-                        "SFQ netlists: verilog, sdf, josim, ngspice, graphml, dot (see docs/sfq.md)")
+                        "SFQ netlists: verilog, sdf, josim, ngspice, graphml, dot, csv, vcd (see docs/sfq.md)")
     parser.add_argument("-o", "--output", metavar="FILE", required=True,
                         help="write it here, and what belongs to it beside it")
     _data(parser, required=False)

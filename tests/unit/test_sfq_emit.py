@@ -25,8 +25,10 @@ from hwsdk.backends.sfq_verilog_cells import number, order
 from hwsdk.errors import DataError, ProgramError, UnsupportedError
 from hwsdk.ir.circuit import Inductor, Junction, Resistor, Source
 from hwsdk.programs.sfq import PulseNetlist
+from hwsdk.simulators import sfq
 from hwsdk.simulators.sfq_analog import expand
 from hwsdk.simulators.sfq_circuits import PULSE
+from hwsdk.simulators.sfq_waves import read_csv, read_vcd
 
 SEEDS = range(4)
 XML = "{http://graphml.graphdrawing.org/xmlns}"
@@ -237,10 +239,21 @@ def test_unknown_forms_and_decks_without_data_are_refused() -> None:
     program = random_netlist(0)
     with pytest.raises(UnsupportedError, match="UNKNOWN_FORM"):
         emit(program, "edif")
-    for form in ("josim", "ngspice"):
+    for form in ("josim", "ngspice", "csv", "vcd"):
         with pytest.raises(UnsupportedError, match="NO_STIMULUS"):
             emit(program, form)
-    assert set(FORMS) == {"verilog", "sdf", "graphml", "dot", "josim", "ngspice"}
+    assert set(FORMS) == {"verilog", "sdf", "graphml", "dot", "josim", "ngspice", "csv", "vcd"}
+
+
+def test_waves_are_the_pulses_of_every_net(tmp_path: Path) -> None:
+    program, stimulus = sfq_race.race(), sfq_race.stimulus()
+    trains = sfq.pulses(program, stimulus).trains()
+    assert sum(map(len, trains.values())) > 10
+    for form, read in (("csv", read_csv), ("vcd", read_vcd)):
+        (path,) = emit(program, form, stimulus).save(tmp_path / f"race.{form}")
+        found = read(path)
+        assert {n.replace(".", "_"): t.tolist() for n, t in found.items()} == {
+            n.replace(".", "_"): t.tolist() for n, t in trains.items()}
 
 
 @pytest.mark.parametrize("form", ["josim", "ngspice"])
