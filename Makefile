@@ -22,6 +22,8 @@ FRAMEWORKS_STAMP := $(FRAMEWORKS)/.installed
 FRAMEWORKS_LOG := build/frameworks-install.log
 LAVA := .venv-lava
 LAVA_STAMP := $(LAVA)/.installed-lava0.10.0-pydantic2
+AIHWKIT := .venv-aihwkit
+AIHWKIT_STAMP := $(AIHWKIT)/.installed-aihwkit1.1.0
 
 define FIND_PYTHON
 python=""; \
@@ -52,7 +54,7 @@ demo: $(STAMP) ## compile, simulate and price a digits network on every target
 test: lint typecheck test-main test-frameworks ## lint, types, all tests but the slow ones
 
 .PHONY: test-slow
-test-slow: ## the same with the slow tests
+test-slow: aihwkit ## the same with the slow tests
 	@$(MAKE) --no-print-directory test MARK=
 
 .PHONY: test-main
@@ -75,6 +77,16 @@ lava: ## the environment in which tests compare with lava-nc, if there is a Pyth
 	if "$$python" -m venv --clear $(LAVA) && $(LAVA)/bin/python -m pip install --quiet lava-nc==0.10.0 'pydantic>=2.5' \
 	  >build/lava-install.log 2>&1; then touch $(LAVA_STAMP); exit 0; fi; \
 	rm -rf $(LAVA); echo "lava-nc cannot be installed; see build/lava-install.log"; [ "$${CI:-}" != true ]
+
+# Its noise models are Python; the wheel of 1.1.0 imports without its C++ part, and is for Python 3.11 alone.
+.PHONY: aihwkit
+aihwkit: $(AIHWKIT_STAMP) ## the environment in which slow tests compare with aihwkit's noise models (Python 3.11)
+$(AIHWKIT_STAMP):
+	@$(FIND_PYTHON); "$$python" -m venv --clear $(AIHWKIT)
+	$(AIHWKIT)/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	$(AIHWKIT)/bin/python -m pip install --quiet numpy scipy tqdm requests
+	$(AIHWKIT)/bin/python -m pip install --quiet --no-deps aihwkit==1.1.0
+	@touch $@
 
 # They check the SFQ netlists. The tests that need them skip, and say so, where they are not and cannot be installed.
 .PHONY: tools
@@ -136,11 +148,13 @@ clean: ## remove what was built, but not the environments
 
 .PHONY: distclean
 distclean: clean ## remove the environments too
-	rm -rf $(VENV) $(FRAMEWORKS) $(LAVA)
+	rm -rf $(VENV) $(FRAMEWORKS) $(LAVA) $(AIHWKIT)
 
 $(STAMP): pyproject.toml
 	@$(FIND_PYTHON); echo "installing into $(VENV)/ with $$("$$python" --version)"; "$$python" -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --editable '.[test,examples]' || $(INSTALL_FAILED)
+	@$(VENV)/bin/python -m pip install --quiet --no-deps badcrossbar==1.1.0 pathvalidate==3.3.1 || \
+	  echo "not compared with badcrossbar: pip install --no-deps badcrossbar==1.1.0 pathvalidate==3.3.1"
 	@touch $@
 
 # sinabs 3.1.3 asks for nir <= 1.0.4 although it works with 1.0.8, and without the constraint pip takes a CUDA torch.

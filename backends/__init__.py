@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 TABLE = {
     "loihi1": "hwsdk.backends.loihi:LoihiBackend",
     "loihi2": "hwsdk.backends.loihi:LoihiBackend",
+    "memristor": "hwsdk.backends.memristor:MemristorBackend",
+    "memristor_128": "hwsdk.backends.memristor:MemristorBackend",
+    "memristor_ideal": "hwsdk.backends.memristor:MemristorBackend",
+    "memristor_isaac": "hwsdk.backends.memristor:MemristorBackend",
+    "memristor_neurram": "hwsdk.backends.memristor:MemristorBackend",
+    "memristor_pcm": "hwsdk.backends.memristor:MemristorBackend",
     "sfq": "hwsdk.backends.sfq:SfqBackend",
     "spinnaker2": "hwsdk.backends.spinnaker:SpinnakerBackend",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -119,6 +120,13 @@ class Backend(Protocol):
     def closeness(self, network: Network) -> float:
         """How far values of the chip's simulator may be from the reference's: 0 where the chip is exact."""
 
+    @property
+    def exact(self) -> Mapping[str, Any]:
+        """Target options with which the chip's simulator equals the reference bit by bit; none where it always does."""
+
+    def noise(self, program: Program) -> str:
+        """Why a run of this program cannot be held to the reference, or ""."""
+
     def compile(self, network: Network, options: CompileOptions, say: Callable[[str], None]) -> Program:
         """A program that fits, or FitError with checked proposals."""
 
@@ -158,6 +166,19 @@ class Backend(Protocol):
 
     def legality(self, program: Program) -> tuple[Violation, ...]:
         """Every limit that the program breaks."""
+
+
+class Deterministic:
+    """What every backend says whose simulator equals the reference in the chip's own numbers."""
+
+    @property
+    def exact(self) -> Mapping[str, Any]:
+        """No option is needed for that."""
+        return MappingProxyType({})
+
+    def noise(self, program: Program) -> str:
+        """There is none."""
+        return ""
 
 
 def refuse_options(target: str, options: Mapping[str, Any]) -> None:

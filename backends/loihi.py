@@ -11,7 +11,16 @@ from typing import Any
 from hwsdk.backends import lava, loihi_cost
 from hwsdk.backends import loihi_fit as fit
 from hwsdk.backends.activity import activity_of
-from hwsdk.backends.base import CompileOptions, Emitted, Program, Progress, Walk, refuse_options, refuse_walk
+from hwsdk.backends.base import (
+    CompileOptions,
+    Deterministic,
+    Emitted,
+    Program,
+    Progress,
+    Walk,
+    refuse_options,
+    refuse_walk,
+)
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
 from hwsdk.errors import FitError, HwsdkError, InternalError, UnsupportedError, Violation
@@ -32,7 +41,7 @@ from hwsdk.targets import load_target
 from hwsdk.targets.loihi import LoihiTarget
 
 
-class LoihiBackend:
+class LoihiBackend(Deterministic):
     """Lower, quantise, map, simulate and price for a Loihi-style chip."""
 
     def __init__(self, name: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hwsdk.backends import sfq_cost, sfq_emit, sfq_fit
-from hwsdk.backends.base import CompileOptions, Program, Progress, Walk, refuse_walk
+from hwsdk.backends.base import CompileOptions, Deterministic, Program, Progress, Walk, refuse_walk
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
 from hwsdk.errors import FitError, InternalError, ProgramError, UnsupportedError, Violation
@@ -151,7 +151,7 @@ class Prepared:
     losses: str
 
 
-class SfqBackend:
+class SfqBackend(Deterministic):
     """Lower, quantise, map, simulate and price for SFQ logic."""
 
     def __init__(self, name: str) -> None:

@@ -8,54 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwsdk.errors import DataError, MissingDependencyError
+from hwsdk.backends import plots
+from hwsdk.backends.plots import BLUE, GREY, ORANGE, PALE, RED, WIDTH
 
 if TYPE_CHECKING:
     from hwsdk.backends.sfq_margins import Comparison, Line, Plane, Sweep
     from hwsdk.backends.sfq_yield import Curve
 
-PIP = "pip install 'matplotlib>=3.7'"
-ENDINGS = (".png", ".svg", ".pdf")
-BLUE, ORANGE, GREY, RED, PALE = "#2f6db5", "#d9822b", "#8a8f98", "#c0392b", "#c3d6ee"
-DPI, WIDTH = 150, 7.2
-"""Dots an inch, and inches."""
 NARROW = 0.3
 """Half a window, as a share of what was tried, that holds no number."""
-
-
-def _figure(width: float, height: float) -> Any:
-    """An empty figure."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingDependencyError("matplotlib is needed to draw", code="NO_MATPLOTLIB", fix=PIP) from None
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-
-
-def _save(figure: Any, path: str | Path) -> Path:
-    """Write a figure.
-
-    Raises:
-        DataError: CANNOT_WRITE: a file name of another kind, or a folder that takes nothing.
-    """
-    file = Path(path)
-    if file.suffix not in ENDINGS:
-        raise DataError(f"{file.suffix or 'no suffix'!r} is no kind of drawing", where=str(file), code="CANNOT_WRITE",
-                        fix=f"give a name that ends in {', '.join(ENDINGS)}")
-    try:
-        figure.savefig(file)
-    except OSError as error:
-        raise DataError(f"cannot write here: {error.strerror}", where=str(file), code="CANNOT_WRITE",
-                        fix="choose another folder") from None
-    return file
-
-
-def _plain(axes: Any) -> None:
-    """Without a box, with a light grid behind."""
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(labelsize=8)
-    axes.set_axisbelow(True)
 
 
 def _label(what: str, of: str = "") -> str:
@@ -73,7 +34,7 @@ def plot_sweep(sweep: Sweep, path: str | Path) -> Path:
     """Windows as bars, planes as maps beneath them."""
     rows = int(bool(sweep.lines)) + (len(sweep.planes) + 1) // 2
     bars = 1.0 + 0.42 * len(sweep.lines) if sweep.lines else 0.0
-    figure = _figure(WIDTH, bars + 3.6 * (rows - int(bool(sweep.lines))) + 0.3)
+    figure = plots.figure(WIDTH, bars + 3.6 * (rows - int(bool(sweep.lines))) + 0.3)
     heights = [bars] * bool(sweep.lines) + [3.6] * (rows - int(bool(sweep.lines)))
     grid = figure.add_gridspec(rows, 2, height_ratios=heights)
     if sweep.lines:
@@ -85,20 +46,20 @@ def plot_sweep(sweep: Sweep, path: str | Path) -> Path:
         alone = len(sweep.planes) == 1
         _map(figure.add_subplot(grid[row, :] if alone else grid[row, column]), plane, sweep.what)
     figure.suptitle(f"{sweep.title}: outputs right, {sweep.by}", fontsize=10)
-    return _save(figure, path)
+    return plots.save(figure, path)
 
 
 def plot_comparison(comparison: Comparison, path: str | Path) -> Path:
     """Windows of both, bar under bar."""
     names = comparison.common()
-    figure = _figure(WIDTH, 1.4 + 0.62 * len(names))
+    figure = plots.figure(WIDTH, 1.4 + 0.62 * len(names))
     axes = figure.add_subplot()
     both = (comparison.first, BLUE), (comparison.second, ORANGE)
     _bars(axes, [(s.by, colour, [s.line(n) for n in names]) for s, colour in both])
     axes.set_xlabel(_label(comparison.first.what), fontsize=8)
     figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=2)
     figure.suptitle(f"{comparison.first.title}: outputs right", fontsize=10)
-    return _save(figure, path)
+    return plots.save(figure, path)
 
 
 def _bars(axes: Any, kinds: Sequence[tuple[str, str, Sequence[Line]]]) -> None:
@@ -115,7 +76,7 @@ def _bars(axes: Any, kinds: Sequence[tuple[str, str, Sequence[Line]]]) -> None:
     reach = 1.05 * max(float(np.abs(tried).max()), 1.0)
     axes.set_xlim(-reach, reach)
     axes.grid(axis="x", color="#e3e6ea", linewidth=0.6)
-    _plain(axes)
+    plots.plain(axes)
 
 
 def _bar(axes: Any, line: Line, y: float, height: float, colour: str, label: str) -> None:
@@ -157,12 +118,12 @@ def _map(axes: Any, plane: Plane, what: str) -> None:
     axes.set_ylabel(_label(what, plane.first), fontsize=8)
     axes.set_title(f"{plane.share:.0%} of the points right", fontsize=8, color=GREY)
     axes.set_aspect("equal")
-    _plain(axes)
+    plots.plain(axes)
 
 
 def plot_curve(curve: Curve, path: str | Path) -> Path:
     """Yield over what was varied, with its bounds."""
-    figure = _figure(WIDTH * 0.8, 3.6)
+    figure = plots.figure(WIDTH * 0.8, 3.6)
     axes = figure.add_subplot()
     y = np.array([p.value for p in curve.points])
     bounds = np.array([[p.low, p.high] for p in curve.points])
@@ -175,5 +136,5 @@ def plot_curve(curve: Curve, path: str | Path) -> Path:
     axes.grid(color="#e3e6ea", linewidth=0.6)
     axes.legend(fontsize=8, frameon=False, loc="lower left")
     axes.set_title(f"{curve.title}, {curve.points[0].runs:,} runs a point", fontsize=10)
-    _plain(axes)
-    return _save(figure, path)
+    plots.plain(axes)
+    return plots.save(figure, path)

@@ -11,7 +11,7 @@ from typing import Any
 from hwsdk.backends import spinnaker_cost
 from hwsdk.backends import spinnaker_fit as fit
 from hwsdk.backends.activity import busiest_of
-from hwsdk.backends.base import CompileOptions, Emitted, Program, Progress, Walk, refuse_options
+from hwsdk.backends.base import CompileOptions, Deterministic, Emitted, Program, Progress, Walk, refuse_options
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
 from hwsdk.errors import FitError, HwsdkError, InternalError, UnsupportedError, Violation
@@ -105,7 +105,7 @@ class Prepared:
     losses: str
 
 
-class SpinnakerBackend:
+class SpinnakerBackend(Deterministic):
     """Lower, quantise, map, simulate and price for SpiNNaker 2 chips."""
 
     def __init__(self, name: str) -> None:

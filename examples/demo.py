@@ -53,6 +53,8 @@ PULSES = Job("digits_sfq.nir", "digits_sfq_test.npz", "digits_sfq_test.npz", "if
 """Integrate-and-fire neurons with small whole weights, for pulse logic, which has no leak."""
 JOBS = {"sfq": PULSES}
 """Target -> its job, where it is not DIGITS."""
+VARIANTS = "memristor_"
+"""Targets whose names begin so are other arrays of the target memristor, of which a line is shown."""
 
 
 def show_target(name: str, job: Job) -> None:
@@ -79,6 +81,17 @@ def show_target(name: str, job: Job) -> None:
         print(hwsdk.estimate(program, trace, proxy=backend.target.proxy.name).to_text(), end="")
 
 
+def show_variant(name: str, job: Job) -> None:
+    """A target of which there is a fuller one, in a line."""
+    network, calibration, data = job.load()
+    program = hwsdk.compile(network, name, data=calibration, bits=job.bits)
+    trace = hwsdk.simulate(program, data)
+    report = hwsdk.estimate(program, trace)
+    (output,) = program.outputs["output"]
+    print(f"  {name:17} {accuracy(trace.counts_of(output, data.n_steps), data.labels):.1%}, {report.latency}, "
+          f"{report.energy_total}")
+
+
 def lava_says(program: Any, network: Any, job: Job) -> str:
     """Do the first test images give the same spikes in lava-nc?"""
     few = load_data(HERE / job.data, network, limit=LAVA_SAMPLES)
@@ -94,8 +107,12 @@ def lava_says(program: Any, network: Any, job: Job) -> str:
 
 def main() -> None:
     """Every target of the table, then what only some of them do."""
-    for name in backends.names():
+    names = backends.names()
+    for name in (n for n in names if not n.startswith(VARIANTS)):
         show_target(name, JOBS.get(name, DIGITS))
+    print("\n=== the same digits on other crossbars: accuracy, latency and energy of an image")
+    for name in (n for n in names if n.startswith(VARIANTS)):
+        show_variant(name, DIGITS)
     print("\n=== spinnaker2: a memory that learns on the chip (examples/cam_memory.py)")
     cam_memory.main()
     print("\n=== sfq: XOR by pulses and as a circuit (examples/sfq_xor.py)")

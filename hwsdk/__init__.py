@@ -16,6 +16,7 @@ if not os.path.isdir(os.path.join(_here, "backends")):
     __path__.append(os.path.dirname(_here))
 
 _LAZY = {
+    "attribute": "hwsdk.compiler",
     "compile": "hwsdk.compiler",
     "emit": "hwsdk.compiler",
     "estimate": "hwsdk.compiler",
@@ -25,14 +26,27 @@ _LAZY = {
     "simulate": "hwsdk.compiler",
     "verify": "hwsdk.compiler",
     "walk": "hwsdk.compiler",
+    "yields": "hwsdk.compiler",
     "HwsdkError": "hwsdk.errors",
 }
 
-__all__ = ["HwsdkError", "__version__", "compile", "emit", "estimate", "load", "load_program", "margins", "simulate",
-           "verify", "walk"]
+__all__ = ["HwsdkError", "__version__", "attribute", "compile", "emit", "estimate", "load", "load_program", "margins",
+           "simulate", "verify", "walk", "yields"]
 
 if TYPE_CHECKING:
-    from hwsdk.compiler import compile, emit, estimate, load, load_program, margins, simulate, verify, walk
+    from hwsdk.compiler import (
+        attribute,
+        compile,
+        emit,
+        estimate,
+        load,
+        load_program,
+        margins,
+        simulate,
+        verify,
+        walk,
+        yields,
+    )
     from hwsdk.errors import HwsdkError
 
 

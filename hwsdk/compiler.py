@@ -22,6 +22,9 @@ from hwsdk.ir.trace import Trace
 from hwsdk.programs import container
 
 if TYPE_CHECKING:
+    from hwsdk.backends.memristor_attribution import Attribution
+    from hwsdk.backends.memristor_judges import Judge
+    from hwsdk.backends.memristor_yield import YieldReport
     from hwsdk.backends.sfq_margin_report import MarginReport
     from hwsdk.backends.verify import VerifyReport
 
@@ -178,7 +181,7 @@ def emit(program: Program | str | Path, form: str, *, data: Data | None = None) 
 
     Args:
         form: "lava" for Loihi programs; for SFQ netlists "verilog", "sdf", "josim", "ngspice", "graphml", "dot",
-        "csv" or "vcd".
+        "csv" or "vcd"; for crossbars "csv" or "npz", conductances for a test board.
         data: a stimulus for the forms that show a run; its first sample is used.
 
     Raises:
@@ -217,6 +220,49 @@ def margins(program: Program | str | Path, data: Data, *, k: Sequence[float] | N
     return report(loaded, load_data(data, loaded), k=k, groups=groups, what=what, expected=expected, runs=runs,
                   jitter=jitter, spread=spread, threshold_spread=threshold_spread, unknown_sigma_fs=unknown_sigma_fs,
                   over_spread=over_spread, seed=seed, threads=threads, say=say)
+
+
+def yields(program: Program | str | Path, data: Data, *, dies: int = 100, seed: int = 0,
+           measure: str | Judge | None = None, least: float | None = None, expected: Trace | None = None,
+           threads: int = 1, workers: str = "threads", resume: str | Path | None = None,
+           progress: Progress | None = None) -> YieldReport:
+    """How good a crossbar program is on many made dies, with bounds.
+
+    Args:
+        dies, seed: die k has the seed + k. measure: "accuracy", "agreement", "similarity", or one of your own; see
+        hwsdk.backends.memristor_judges. least: a die is good from there on. expected: the run to compare with; default:
+        the array without any stage. threads, workers: how many dies run beside each other, in "threads" or
+        "processes". resume: a file that keeps the result of every die. progress: called with (dies done, dies in all).
+
+    Raises:
+        UnsupportedError: NO_YIELD, a program for another target. DataError: see hwsdk.backends.memristor_yield.yields.
+    """
+    from hwsdk.backends.memristor_yield import yields as report
+
+    loaded = _program(program)
+    return report(loaded, load_data(data, loaded), dies=dies, seed=seed, measure=measure, least=least,
+                  expected=expected, threads=threads, workers=workers, resume=resume, say=progress)
+
+
+def attribute(program: Program | str | Path, data: Data, *, bare: Program | str | Path | None = None,
+              die: int | None = None, stages: Sequence[str] | None = None, measure: str | Judge | None = None,
+              expected: Trace | None = None, say: Callable[[str], None] | None = None) -> Attribution:
+    """What each stage of a crossbar, from levels to read noise, costs: alone, and after those before it.
+
+    Args:
+        bare: the same model compiled with the same options but without the stage "levels" (target option off=levels),
+        which cannot be taken off a program. die: of which chip; default: the program's. stages: only these. measure:
+        as in ``yields``. expected: a run of the model, whose score stands beside. say: called with each run's name.
+
+    Raises:
+        UnsupportedError: NO_ATTRIBUTION, a program for another target. DataError: see
+        hwsdk.backends.memristor_attribution.attribute.
+    """
+    from hwsdk.backends.memristor_attribution import attribute as report
+
+    loaded = _program(program)
+    return report(loaded, load_data(data, loaded), bare=None if bare is None else _program(bare), die=die,
+                  stages=stages, measure=measure, expected=expected, say=say)
 
 
 def summary(program: Program) -> dict[str, Usage]:

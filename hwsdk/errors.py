@@ -77,6 +77,12 @@ class TimingViolation(HwsdkError):
     default_code = "TIMING_VIOLATION"
 
 
+class ToleranceError(HwsdkError):
+    """A solver did not reach the accuracy that was asked for; there is no result."""
+
+    default_code = "TOLERANCE_MISSED"
+
+
 class MissingDependencyError(HwsdkError):
     """An optional tool is not installed."""
 

@@ -37,6 +37,8 @@ EXAMPLES = {
     "emit": "hwsdk emit model.hwx --form lava -o model.py",
     "verify": "hwsdk verify model.nir --target loihi2 --input data.npz --limit 20",
     "margins": "hwsdk margins model.hwx --input data.npz --bias 0.8:1.2:41 --layer hidden --plot margins.png",
+    "yield": "hwsdk yield model.hwx --input data.npz --dies 200 --least 0.9 --threads 2 --resume dies.jsonl",
+    "attribute": "hwsdk attribute model.hwx --input data.npz --plot stages.png",
 }
 
 
@@ -70,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     _verify(commands)
     _emit(commands)
     _margins(commands)
+    _yields(commands)
     return parser
 
 
@@ -145,7 +148,8 @@ def _emit(commands: Commands) -> None:  # type: ignore[valid-type]
     parser = _command(commands, "emit", "write a program in the form of another tool")
     parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote")
     parser.add_argument("--form", required=True, metavar="FORM", help="of Loihi programs: lava (see docs/lava.md); of "
-                        "SFQ netlists: verilog, sdf, josim, ngspice, graphml, dot, csv, vcd (see docs/sfq.md)")
+                        "SFQ netlists: verilog, sdf, josim, ngspice, graphml, dot, csv, vcd (see docs/sfq.md); of "
+                        "crossbars: csv, npz, conductances for a test board")
     parser.add_argument("-o", "--output", metavar="FILE", required=True,
                         help="write it here, and what belongs to it beside it")
     _data(parser, required=False)
@@ -158,6 +162,16 @@ def _margins(commands: Commands) -> None:  # type: ignore[valid-type]
     parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote, for sfq")
     _data(parser, required=True)
     arguments(parser)
+
+
+def _yields(commands: Commands) -> None:  # type: ignore[valid-type]
+    from hwsdk.cli.yields import ATTRIBUTE_TEXT, TEXT, arguments, attribute_arguments
+
+    for name, text, more in (("yield", TEXT, arguments), ("attribute", ATTRIBUTE_TEXT, attribute_arguments)):
+        parser = _command(commands, name, text)
+        parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote, for memristor")
+        _data(parser, required=True)
+        more(parser)
 
 
 def _model(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hwsdk.cli import ANSWER_IS_NO, BAD_INPUT, BUG, INTERRUPTED, margins
+from hwsdk.cli import ANSWER_IS_NO, BAD_INPUT, BUG, INTERRUPTED, margins, yields
 from hwsdk.cli.checks import DATA, MODEL, PROGRAM, TRACE, require_input, require_output, require_proxy, require_target
 from hwsdk.cli.progress import bar
 from hwsdk.errors import FitError, HwsdkError
@@ -108,7 +108,7 @@ def _targets(a: argparse.Namespace) -> Answer:
         target = backends.get(a.target).target
         return 0, target.model_dump(), target_text(target)
     found = [backends.get(n).target for n in backends.names()]
-    text = "".join(f"{t.name:12} {t.title}; {t.size_text()}\n" for t in found)
+    text = "".join(f"{t.name:17} {t.title}; {t.size_text()}\n" for t in found)
     return 0, {"targets": [{"name": t.name, "version": t.version, "title": t.title} for t in found]}, text
 
 
@@ -239,7 +239,7 @@ def _emit(a: argparse.Namespace) -> Answer:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], Answer]] = {
     "targets": _targets, "inspect": _inspect, "compile": _compile, "simulate": _simulate, "estimate": _estimate,
-    "verify": _verify, "emit": _emit, "margins": margins.run,
+    "verify": _verify, "emit": _emit, "margins": margins.run, "yield": yields.run, "attribute": yields.run_attribute,
 }
 
 __all__ = ["run"]

@@ -55,8 +55,13 @@ def _figure(figure: Figure, per: str) -> str:
     quantity = figure.quantity()
     if quantity is None:
         return "not published"
-    low, high = (si(x, figure.unit) for x in quantity.bounds())
-    return f"{si(quantity.value, figure.unit)}{per}{'' if low == high else f' [{low} to {high}]'}"
+    low, high = (_amount(x, figure.unit) for x in quantity.bounds())
+    return f"{_amount(quantity.value, figure.unit)}{per}{'' if low == high else f' [{low} to {high}]'}"
+
+
+def _amount(value: float, unit: str) -> str:
+    """A value with its unit; a pure number takes no prefix."""
+    return f"{value:g}" if unit == "1" else si(value, unit)
 
 
 def _source(figure: Figure) -> str:

@@ -14,7 +14,20 @@ from hwsdk.errors import InternalError
 from hwsdk.ir.expand import explicit
 from hwsdk.ir.network import Network
 from hwsdk.ir.neurons import Neuron
-from hwsdk.ir.nodes import Conv, ConvSynapses, Delay, Flatten, Input, Linear, Node, Output, Pool2d, Scale, Synapses
+from hwsdk.ir.nodes import (
+    Conv,
+    ConvSynapses,
+    Delay,
+    Flatten,
+    Input,
+    Linear,
+    Node,
+    Output,
+    Pool2d,
+    Quantise,
+    Scale,
+    Synapses,
+)
 from hwsdk.ir.plastic import PlasticSynapses
 
 Array = NDArray[Any]
@@ -35,6 +48,13 @@ def _linear(node: Linear, x: Array, dtype: np.dtype[np.generic]) -> Array:
 @apply_map.register
 def _scale(node: Scale, x: Array, dtype: np.dtype[np.generic]) -> Array:
     return x * node.scale.astype(dtype)
+
+
+@apply_map.register
+def _quantise(node: Quantise, x: Array, dtype: np.dtype[np.generic]) -> Array:
+    step = np.where(node.step > 0, node.step, 1.0).astype(dtype)
+    code = np.clip(np.rint(x / step + node.offset.astype(dtype)), node.low, node.high)
+    return np.where(node.step > 0, code * step, x)
 
 
 @apply_map.register

@@ -15,7 +15,7 @@ from hwsdk.ir import graph
 from hwsdk.ir.fixed import FixedNeuron
 from hwsdk.ir.ledger import Ledger
 from hwsdk.ir.neurons import DiscreteLIF, Neuron
-from hwsdk.ir.nodes import ConvSynapses, Delay, Input, Node, Output, Projection, Shape, Synapses
+from hwsdk.ir.nodes import ConvSynapses, Delay, Input, Node, Output, Projection, Quantise, Shape, Synapses
 from hwsdk.ir.plastic import PlasticSynapses, check_plastic
 from hwsdk.ir.semantics import Semantics
 from hwsdk.ir.single import SingleLIF
@@ -101,7 +101,8 @@ class Network:
     @property
     def is_discrete(self) -> bool:
         """True after lowering: DiscreteLIF, integer or single-precision populations joined by synapses only."""
-        kinds = (Input, Output, DiscreteLIF, FixedNeuron, SingleLIF, Synapses, ConvSynapses, PlasticSynapses)
+        kinds = (Input, Output, DiscreteLIF, FixedNeuron, SingleLIF, Synapses, ConvSynapses, PlasticSynapses,
+                 Quantise)
         return bool(self.populations) and all(isinstance(n, kinds) for n in self.nodes.values())
 
     def sources(self, name: str) -> tuple[Edge, ...]:

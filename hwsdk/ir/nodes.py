@@ -198,6 +198,27 @@ class SharedKernel:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Quantise(Node):
+    """What an analog-to-digital converter gives: y = clip(rint(x / step + offset), low, high) step.
+
+    step: of each element, 0 where nothing is converted and y = x; offset: in steps. Both of the input's shape. No model
+    file has it: it stands in networks that say what an analog chip computes.
+    """
+
+    step: FloatArray
+    offset: FloatArray
+    low: int
+    high: int
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """Unchanged."""
+        if in_shape != self.step.shape:
+            raise ModelError(f"the converters take {self.step.shape}, their input is {in_shape}", code="SHAPE_MISMATCH",
+                             fix="check the layer before it")
+        return in_shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Projection(Node):
     """Base of the connections that are synapses: from a population of ``pre_shape`` to inputs of ``post_shape``."""
 

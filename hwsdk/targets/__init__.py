@@ -15,6 +15,7 @@ from hwsdk.targets.description import Form, Target, fill, read_toml
 
 FORMS = {
     "loihi": "hwsdk.targets.loihi:LoihiTarget",
+    "memristor": "hwsdk.targets.memristor:MemristorTarget",
     "sfq": "hwsdk.targets.sfq:SfqTarget",
     "spinnaker": "hwsdk.targets.spinnaker:SpinnakerTarget",
 }

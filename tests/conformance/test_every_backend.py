@@ -33,9 +33,18 @@ def networks(name):
     return taken[: len(SEEDS)]
 
 
+def exact(name):
+    """Options with which the chip is held to the reference: an analog one without its noise."""
+    return CompileOptions(target_options=backends.get(name).exact)
+
+
+def built(network, name, **options):
+    return hwsdk.compile(network, name, target_options=backends.get(name).exact, **options)
+
+
 def takes(name, network):
     try:
-        backends.get(name).discrete(network, CompileOptions())
+        backends.get(name).discrete(network, exact(name))
     except UnsupportedError as error:
         assert error.fix
         return False
@@ -52,8 +61,8 @@ def test_description_has_a_source_for_every_number(name):
 def test_simulator_equals_the_integer_reference(name):
     backend = backends.get(name)
     for network in networks(name):
-        _, whole, _ = backend.discrete(network, CompileOptions())
-        program = backend.compile(network, CompileOptions(), lambda _: None)
+        _, whole, _ = backend.discrete(network, exact(name))
+        program = backend.compile(network, exact(name), lambda _: None)
         data = random_stimulus(network, 1)
         expected = reference.run(whole, data, probes="all")
         got = backend.simulate(program, data, probes="all", strict=False, progress=None)
@@ -62,7 +71,7 @@ def test_simulator_equals_the_integer_reference(name):
 
 def test_a_saved_program_runs_the_same(name, tmp_path):
     network = networks(name)[0]
-    program = hwsdk.compile(network, name)
+    program = built(network, name)
     again = hwsdk.load_program(program.save(tmp_path / "p.hwx"))
     data = random_stimulus(network, 2)
     assert again.digest() == program.digest()
@@ -72,7 +81,7 @@ def test_a_saved_program_runs_the_same(name, tmp_path):
 def test_programs_are_legal_and_used_is_within_available(name):
     backend = backends.get(name)
     for network in networks(name):
-        program = hwsdk.compile(network, name)
+        program = built(network, name)
         assert backend.legality(program) == ()
         for resource, usage in backend.summary(program).items():
             assert usage.available is None or usage.used <= usage.available, resource
@@ -80,13 +89,13 @@ def test_programs_are_legal_and_used_is_within_available(name):
 
 def test_compiling_is_deterministic_and_text_is_stable(name):
     network = networks(name)[1]
-    a, b = hwsdk.compile(network, name, seed=4), hwsdk.compile(network, name, seed=4)
+    a, b = built(network, name, seed=4), built(network, name, seed=4)
     assert (a.digest(), a.to_text()) == (b.digest(), b.to_text())
 
 
 def test_cost_has_a_boundary_and_never_a_silent_zero(name):
     network = networks(name)[0]
-    program = hwsdk.compile(network, name)
+    program = built(network, name)
     report = hwsdk.estimate(program, hwsdk.simulate(program, random_stimulus(network, 3)))
     assert report.latency.value > 0
     assert report.included
@@ -97,7 +106,7 @@ def test_cost_has_a_boundary_and_never_a_silent_zero(name):
 
 def test_a_run_does_not_depend_on_the_run_before(name):
     network = networks(name)[2]
-    program, data = hwsdk.compile(network, name), random_stimulus(networks(name)[2], 4)
+    program, data = built(network, name), random_stimulus(networks(name)[2], 4)
     first, second = hwsdk.simulate(program, data), hwsdk.simulate(program, data)
     assert first.first_difference(second) is None
     for count in first.counts:
@@ -106,7 +115,7 @@ def test_a_run_does_not_depend_on_the_run_before(name):
 
 def test_step_by_step_is_the_same_as_a_run_or_is_refused(name):
     network = networks(name)[2]
-    program, data = hwsdk.compile(network, name), random_stimulus(networks(name)[2], 4).one(0)
+    program, data = built(network, name), random_stimulus(networks(name)[2], 4).one(0)
     try:
         moving = hwsdk.walk(program)
     except UnsupportedError as error:
@@ -121,7 +130,7 @@ def test_step_by_step_is_the_same_as_a_run_or_is_refused(name):
 
 def test_samples_do_not_touch_each_other(name):
     network = networks(name)[3]
-    program, data = hwsdk.compile(network, name), random_stimulus(networks(name)[3], 4, samples=3)
+    program, data = built(network, name), random_stimulus(networks(name)[3], 4, samples=3)
     together = hwsdk.simulate(program, data)
     for i in range(3):
         alone = hwsdk.simulate(program, data.one(i))
@@ -130,7 +139,7 @@ def test_samples_do_not_touch_each_other(name):
 
 
 def test_wrong_data_is_refused(name):
-    program = hwsdk.compile(networks(name)[0], name)
+    program = built(networks(name)[0], name)
     shape = next(iter(program.input_shapes.values()))
     with pytest.raises(HwsdkError, match="SHAPE_MISMATCH"):
         hwsdk.simulate(program, np.zeros((1, 4, *(n + 1 for n in shape))))
@@ -146,7 +155,7 @@ def test_what_does_not_fit_is_refused_with_need_limit_layer_and_a_way_out(name):
     network = Network("huge", {"in": Input(shape), "w": Linear(np.broadcast_to(np.float64(1), (big, 1))), "p": neuron,
                                "out": Output((big,))}, (Edge("in", "w"), Edge("w", "p"), Edge("p", "out")), Semantics())
     with pytest.raises(HwsdkError) as caught:
-        hwsdk.compile(network, name)
+        built(network, name)
     assert caught.value.fix
     if isinstance(caught.value, FitError):
         assert caught.value.violations[0].need > caught.value.violations[0].limit

@@ -12,7 +12,7 @@ import nir
 import numpy as np
 import pytest
 
-from hwsdk import compiler
+from hwsdk import backends, compiler
 from hwsdk.cli import build_parser, main
 from hwsdk.cli.progress import bar
 from hwsdk.errors import HwsdkError
@@ -64,7 +64,8 @@ def run_json(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[in
 def test_targets(capsys):
     code, out, err = run(capsys, "targets")
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()] == ["loihi1", "loihi2", "sfq", "spinnaker2"]
+    assert [line.split()[0] for line in out.splitlines()] == list(backends.names())
+    assert {"loihi1", "loihi2", "memristor", "sfq", "spinnaker2"} <= set(backends.names())
     code, out, _ = run(capsys, "targets", "loihi2")
     assert code == 0
     assert "4,095 neurons\n      Intel compiler print-outs" in out
@@ -198,7 +199,8 @@ def test_no_command_and_unknown_commands(capsys):
     assert "invalid choice: 'deploy'" in err
 
 
-@pytest.mark.parametrize("command", ["targets", "inspect", "compile", "simulate", "estimate", "verify"])
+@pytest.mark.parametrize("command", ["targets", "inspect", "compile", "simulate", "estimate", "verify", "yield",
+                                     "attribute"])
 def test_every_command_explains_itself(capsys, command):
     with pytest.raises(SystemExit) as end:
         build_parser().parse_args([command, "--help"])

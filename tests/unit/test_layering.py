@@ -24,6 +24,7 @@ FLOORS: dict[str, int] = {
     "hwsdk.cost": 3,
     "hwsdk.backends": 4,
     "hwsdk.compiler": 5,
+    "hwsdk.lsm": 5,
     "hwsdk.cli": 6,
 }
 FACADE = "hwsdk"  # hwsdk/__init__.py: loads names of the upper floors on first use, and is imported by nobody

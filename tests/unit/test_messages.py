@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import hwsdk
+from hwsdk import backends
 from hwsdk.backends import loihi_fit
 from hwsdk.compiler import load_data
 from hwsdk.errors import FitError, HwsdkError, UnsupportedError, Violation
@@ -192,7 +193,7 @@ def test_several_spikes_a_step():
 
 def test_unknown_target():
     assert str(refusal(chain(linear(4, 3), lif(3), shape=(4,)), "loihi3")) == (
-        "[UNKNOWN_TARGET] no target 'loihi3'\n  fix: use one of loihi1, loihi2, sfq, spinnaker2")
+        f"[UNKNOWN_TARGET] no target 'loihi3'\n  fix: use one of {', '.join(backends.names())}")
 
 
 # data

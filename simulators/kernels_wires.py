@@ -1,0 +1,352 @@
+"""Numba kernels of a crossbar with wires: conjugate gradients on the cells' currents, and ladders of gated columns.
+
+M rows, N columns. right (N): ohm from a row's source to its node at each column; down (M): ohm from a column's node at
+each row to the end where it is sensed. A current of cell (j, k) lowers the word line at column c by
+right[min(k, c)] and raises the bit line at row r by down[max(j, r)] for every ampere: these are K_w and K_b.
+"""
+
+# mypy: disable-error-code="untyped-decorator"
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hwsdk.simulators.kernels_sync import inner, kernel
+
+RESTARTS = 4
+"""Times that the solver begins again from the true residual before it gives up."""
+
+
+@inner
+def _word(u: Any, right: Any, before: Any, out: Any) -> None:
+    """out = K_w u in one row: from the left what lies before, from the right what passes through.
+
+    Two sums that wait for nothing but themselves run side by side. before (N): scratch.
+    """
+    n = len(u)
+    near = 0.0
+    through = 0.0
+    for k in range(n):
+        c = n - 1 - k
+        before[k] = near
+        near += right[k] * u[k]
+        through += u[c]
+        out[c] = right[c] * through
+    for k in range(n):
+        out[k] += before[k]
+
+
+@inner
+def _apply(beta: float, a: Any, d: Any, right: Any, down: Any, r: Any, p: Any, q: Any, scratch: Any) -> float:
+    """p = r + beta p; q = (diag(d) + a K a) p; p.q. scratch (4, N)."""
+    m, n = a.shape
+    u, drop, column, before = scratch[0], scratch[1], scratch[2], scratch[3]
+    column[:] = 0.0
+    for j in range(m):
+        aj, pj, qj, dj, rj, below = a[j], p[j], q[j], d[j], r[j], down[j]
+        for k in range(n):
+            pj[k] = rj[k] + beta * pj[k]
+            u[k] = aj[k] * pj[k]
+        _word(u, right, before, drop)
+        for k in range(n):
+            column[k] += u[k]
+            qj[k] = dj[k] * pj[k] + aj[k] * (drop[k] + below * column[k])
+    column[:] = 0.0
+    u[:] = 0.0
+    for j in range(m - 1, -1, -1):
+        aj, pj, qj, below = a[j], p[j], q[j], down[j]
+        for k in range(n):
+            qj[k] += aj[k] * column[k]
+            u[k] += pj[k] * qj[k]
+            column[k] += below * (aj[k] * pj[k])
+    total = 0.0
+    for k in range(n):
+        total += u[k]
+    return total
+
+
+@inner
+def _advance(step: float, p: Any, q: Any, z: Any, r: Any, row: Any) -> float:
+    """z += step p, r -= step q; r.r."""
+    m, n = p.shape
+    row[:] = 0.0
+    for j in range(m):
+        pj, qj, zj, rj = p[j], q[j], z[j], r[j]
+        for k in range(n):
+            zj[k] += step * pj[k]
+            rj[k] -= step * qj[k]
+            row[k] += rj[k] * rj[k]
+    total = 0.0
+    for k in range(n):
+        total += row[k]
+    return total
+
+
+@inner
+def _norm(r: Any, d: Any) -> float:
+    """Squared residual of the system that is not scaled: sum of r^2 / d."""
+    total = 0.0
+    for j in range(r.shape[0]):
+        for k in range(r.shape[1]):
+            total += r[j, k] * r[j, k] / d[j, k]
+    return total
+
+
+@inner
+def _begin(g: Any, right: Any, down: Any, rows: Any, columns: Any, a: Any, d: Any, z: Any, r: Any) -> float:
+    """Scale by the diagonal (Jacobi), z = 0, r = right side; its squared norm before scaling."""
+    total = 0.0
+    for j in range(g.shape[0]):
+        for k in range(g.shape[1]):
+            d[j, k] = 1.0 / (1.0 + g[j, k] * (right[k] + down[j]))
+            a[j, k] = np.sqrt(g[j, k] * d[j, k])
+            e = rows[j] + columns[k]
+            z[j, k] = 0.0
+            r[j, k] = a[j, k] * e
+            total += g[j, k] * e * e
+    return total
+
+
+@inner
+def _true_residual(a: Any, d: Any, right: Any, down: Any, rows: Any, columns: Any, z: Any, r: Any, p: Any,
+                   scratch: Any) -> float:
+    """r = right side - operator z, computed anew; r.r. p: overwritten with z."""
+    p[:, :] = 0.0
+    _apply(0.0, a, d, right, down, z, p, r, scratch)
+    total = 0.0
+    for j in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            r[j, k] = a[j, k] * (rows[j] + columns[k]) - r[j, k]
+            total += r[j, k] * r[j, k]
+    return total
+
+
+@inner
+def _descend(a: Any, d: Any, right: Any, down: Any, z: Any, r: Any, p: Any, q: Any, scratch: Any, rr: float,
+             goal: float, left: int) -> int:
+    """Conjugate gradients from residual r until its unscaled squared norm is ``goal``; iterations used."""
+    limit, beta, used = goal, 0.0, 0
+    while used < left:
+        if rr <= limit:
+            unscaled = _norm(r, d)
+            if unscaled <= goal:
+                return used
+            limit = 0.5 * rr * goal / unscaled
+        step = rr / _apply(beta, a, d, right, down, r, p, q, scratch)
+        new = _advance(step, p, q, z, r, scratch[0])
+        beta, rr = new / rr, new
+        used += 1
+        if rr == 0.0:
+            return used
+    return used
+
+
+@kernel
+def currents(g: Any, right: Any, down: Any, rows: Any, columns: Any, tol: float, most: int, work: Any, scratch: Any,
+             per_cell: Any) -> tuple[float, int]:
+    """The current of every cell, by conjugate gradients on sqrt(G)-scaled currents with the Jacobi preconditioner.
+
+    Args:
+        g: (M, N) S. right (N), down (M): ohm. rows (M): V of the row sources. columns (N): V by which the end of each
+        column lies below ground. tol: wanted |residual| / |right side|. most: iterations. work (6, M, N), scratch
+        (4, N): overwritten. per_cell (M, N): the result in A.
+
+    Returns:
+        |residual| / |right side|, computed anew from the solution (0 for a right side of 0), and iterations.
+    """
+    a, d, z, r, p, q = work[0], work[1], work[2], work[3], work[4], work[5]
+    size = _begin(g, right, down, rows, columns, a, d, z, r)
+    goal, used, missed = tol * tol * size, 0, size
+    rr = 0.0
+    for j in range(g.shape[0]):
+        for k in range(g.shape[1]):
+            p[j, k] = 0.0
+            rr += r[j, k] * r[j, k]
+    for _ in range(RESTARTS):
+        if size == 0.0 or not rr > 0.0:
+            break
+        used += _descend(a, d, right, down, z, r, p, q, scratch, rr, 0.25 * goal, most - used)
+        rr = _true_residual(a, d, right, down, rows, columns, z, r, p, scratch)
+        missed = _norm(r, d)
+        if missed <= goal or used >= most:
+            break
+    for j in range(g.shape[0]):
+        for k in range(g.shape[1]):
+            per_cell[j, k] = a[j, k] * z[j, k]
+    return (np.sqrt(missed / size) if size > 0.0 else 0.0), used
+
+
+@kernel
+def sums(per_cell: Any, by_column: Any, by_row: Any) -> None:
+    """Currents of the columns (N) and of the rows (M)."""
+    by_column[:] = 0.0
+    for j in range(per_cell.shape[0]):
+        total = 0.0
+        for k in range(per_cell.shape[1]):
+            by_column[k] += per_cell[j, k]
+            total += per_cell[j, k]
+        by_row[j] = total
+
+
+@kernel
+def drops(per_cell: Any, right: Any, down: Any, scratch: Any, out: Any) -> None:
+    """out (M, N) = K i: V that the wires take from every cell when the cells carry ``per_cell`` A."""
+    m, n = per_cell.shape
+    drop, column, before = scratch[1], scratch[2], scratch[3]
+    column[:] = 0.0
+    for j in range(m):
+        _word(per_cell[j], right, before, drop)
+        for k in range(n):
+            column[k] += per_cell[j, k]
+            out[j, k] = drop[k] + down[j] * column[k]
+    column[:] = 0.0
+    for j in range(m - 1, -1, -1):
+        for k in range(n):
+            out[j, k] += column[k]
+            column[k] += down[j] * per_cell[j, k]
+
+
+@kernel
+def ladder_column(g: Any, active: Any, n_active: int, source: Any, bit: Any, volts: float) -> float:
+    """Current in A out of one gated column.
+
+    Args:
+        g: (M,) S of its cells. active: their rows that conduct, ascending; n_active: how many. source (M): ohm of the
+        source-line segment above each row (row 0: to the driver), bit (M): of the bit-line segment below each row
+        (last row: to the sense end). volts: of the driver.
+
+    Walks from the sense end up. Below a row the column is a two-port; seen from its source and bit node: y the current
+    into the cells per V between the nodes, u the share of the total current that already runs in the bit line, f the
+    ohm it meets there. All terms are positive: nothing cancels.
+    """
+    if n_active == 0:
+        return 0.0
+    last = active[n_active - 1]
+    y, u, f = g[last], 1.0, 0.0
+    for j in range(last, len(bit)):
+        f += bit[j]
+    for n in range(n_active - 2, -1, -1):
+        here, after = active[n], active[n + 1]
+        s, b = 0.0, 0.0
+        for j in range(here, after):
+            s += source[j + 1]
+            b += bit[j]
+        share = 1.0 / (1.0 + (s + b) * y)
+        w = 1.0 - u
+        f += (s * b * y + s * w * w + b * u * u) * share
+        u = (s * y + u) * share
+        y = g[here] + y * share
+    s = 0.0
+    for j in range(active[0] + 1):
+        s += source[j]
+    current: float = volts * y / ((s + f) * y + u * u)
+    return current
+
+
+@kernel
+def ladder_columns(g: Any, active: Any, n_active: int, source: Any, bit: Any, volts: float, state: Any,
+                   out: Any) -> None:
+    """``ladder_column`` of all columns of g (M, N) at once: out (N) A; state (3, N) scratch. Fast: columns in step."""
+    if n_active == 0:
+        out[:] = 0.0
+        return
+    y, u, f = state[0], state[1], state[2]
+    last = active[n_active - 1]
+    b = 0.0
+    for j in range(last, len(bit)):
+        b += bit[j]
+    for k in range(g.shape[1]):
+        y[k] = g[last, k]
+        u[k] = 1.0
+        f[k] = b
+    for n in range(n_active - 2, -1, -1):
+        here, after = active[n], active[n + 1]
+        s, b = 0.0, 0.0
+        for j in range(here, after):
+            s += source[j + 1]
+            b += bit[j]
+        row = g[here]
+        for k in range(len(row)):
+            share = 1.0 / (1.0 + (s + b) * y[k])
+            w = 1.0 - u[k]
+            f[k] += (s * b * y[k] + s * w * w + b * u[k] * u[k]) * share
+            u[k] = (s * y[k] + u[k]) * share
+            y[k] = row[k] + y[k] * share
+    s = 0.0
+    for j in range(active[0] + 1):
+        s += source[j]
+    for k in range(g.shape[1]):
+        out[k] = volts * y[k] / ((s + f[k]) * y[k] + u[k] * u[k])
+
+
+@kernel
+def ladder_patterns(g: Any, patterns: Any, source: Any, bit: Any, volts: float, active: Any, state: Any,
+                    out: Any) -> None:
+    """``ladder_columns`` for every row of patterns (B, M): out (B, N). active (M) int64, state (3, N): scratch."""
+    for s in range(patterns.shape[0]):
+        n = 0
+        for j in range(patterns.shape[1]):
+            if patterns[s, j] != 0:
+                active[n] = j
+                n += 1
+        ladder_columns(g, active, n, source, bit, volts, state, out[s])
+
+
+@kernel
+def ladder_variance(g: Any, sigma: Any, active: Any, n_active: int, source: Any, bit: Any, volts: float, kept: Any,
+                    state: Any, out: Any) -> None:
+    """First-order variance in A^2 of ``ladder_columns`` for independent deviations of standard deviation sigma.
+
+    The total conductance of a column changes by (d / volts)^2 for a change of the cell with d V across it.
+    g, sigma (M, N) S; kept (2, M, N), state (3, N) scratch; out (N).
+    """
+    n = g.shape[1]
+    out[:] = 0.0
+    if n_active == 0 or volts == 0.0:
+        return
+    _ladder_up(g, active, n_active, source, bit, kept, state)
+    total, d = state[0], state[1]
+    s, last = 0.0, active[0]
+    for j in range(last + 1):
+        s += source[j]
+    for k in range(n):
+        y, u = kept[0, last, k], kept[1, last, k]
+        whole = 1.0 / ((s + state[2, k]) * y + u * u)
+        total[k], d[k] = y * whole, u * whole
+    for i in range(n_active):
+        here = active[i]
+        s, b = 0.0, 0.0
+        for j in range(last, here):
+            s += source[j + 1]
+            b += bit[j]
+        for k in range(n):
+            if i > 0:
+                turned = (s + b) * kept[1, here, k] - s
+                d[k] = (d[k] + turned * total[k]) / (1.0 + (s + b) * kept[0, here, k])
+            moved = sigma[here, k] * d[k] * d[k] * volts
+            out[k] += moved * moved
+        last = here
+
+
+@inner
+def _ladder_up(g: Any, active: Any, n_active: int, source: Any, bit: Any, kept: Any, state: Any) -> None:
+    """The walk of ``ladder_columns``, with y and u of every active row in kept and f in state[2]."""
+    last, f = active[n_active - 1], state[2]
+    b = 0.0
+    for j in range(last, len(bit)):
+        b += bit[j]
+    for k in range(g.shape[1]):
+        kept[0, last, k], kept[1, last, k], f[k] = g[last, k], 1.0, b
+    for i in range(n_active - 2, -1, -1):
+        here, after = active[i], active[i + 1]
+        s, b = 0.0, 0.0
+        for j in range(here, after):
+            s += source[j + 1]
+            b += bit[j]
+        for k in range(g.shape[1]):
+            y, u = kept[0, after, k], kept[1, after, k]
+            share = 1.0 / (1.0 + (s + b) * y)
+            f[k] += (s * b * y + s * (1.0 - u) * (1.0 - u) + b * u * u) * share
+            kept[1, here, k] = (s * y + u) * share
+            kept[0, here, k] = g[here, k] + y * share

@@ -1,0 +1,93 @@
+"""Single reads of a die: currents, their noise as a run draws it, and the same noise cell by cell, which is exact."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwsdk.simulators import kernels_memristor_parts as parts
+from hwsdk.simulators.kernels_philox import normals
+from hwsdk.simulators.memristor_chip import BlockModel, to_channels
+from hwsdk.simulators.memristor_machine import Machine
+from hwsdk.simulators.wires import ladder, solve
+
+Floats = NDArray[np.float64]
+
+
+def currents(m: BlockModel, x: ArrayLike, volts: float) -> Floats:
+    """(K) A into the converters for inputs x (R), without noise, summed as a run does."""
+    inputs = np.asarray(x, np.float64)
+    if m.ladder is not None:
+        return _channels(m, through(m, m.siemens, inputs, volts))
+    total, row = np.zeros(m.block.channels), 0
+    for s in m.block.segments:
+        part = np.zeros(m.block.channels)
+        for r in np.flatnonzero(inputs[row : row + s.rows]) + row:
+            part += m.weight[r] * inputs[r]
+        total += part
+        row += s.rows
+    return total
+
+
+def variance(m: BlockModel, x: ArrayLike) -> Floats:
+    """(K) A^2: of the read noise of a run for inputs x (R); 0 for gated columns with resistance, see ``exact``."""
+    inputs, found = np.asarray(x, np.float64), np.zeros(m.block.channels)
+    if m.variance is not None:
+        found += inputs**2 @ m.variance
+    if m.forms is not None:
+        form, sign = (a.astype(np.float64) for a in m.forms)
+        by_term = np.tensordot(inputs, form[:, :-1], 1)
+        own = inputs**2 @ form[:, -1] + np.sum(sign * by_term**2, axis=0)
+        np.add.at(found, m.block.channel, np.maximum(own, 0.0))
+    return found
+
+
+def draws(machine: Machine, block: int, *, sample: int, step: int, use: int = 0, piece: int = 0) -> Floats:
+    """(draws of a read) standard normal numbers of any one read, as a run has them. piece: slice of the input."""
+    own, key = machine.net.blocks[block], machine.net.key
+    n = int(own[parts.STRIDE])
+    first = int(own[parts.UNIT_AT]) + (use * parts.SLICES + piece) * n
+    width = int(own[parts.COLUMNS]) if own[parts.GATED] else n
+    found = np.empty((n // width, width + 1))
+    for row, line in enumerate(found):  # of ladders, cells by physical row
+        for k in range(0, width, 2):
+            line[k : k + 2] = normals(key[0], key[1], sample, step, np.uint64(first + row * width + k))
+    return np.ascontiguousarray(found[:, :width]).ravel()
+
+
+def noisy(m: BlockModel, x: ArrayLike, volts: float, drawn: Floats) -> Floats:
+    """(K) A of one read with the standard normal numbers ``draws``."""
+    if m.ladder is None:
+        return currents(m, x, volts) + np.sqrt(variance(m, x)) * drawn
+    g = m.siemens.copy()
+    g[m.physical] = np.maximum(g[m.physical] + m.sigma[m.physical] * drawn.reshape(g.shape), 0.0)
+    return _channels(m, through(m, g, np.asarray(x, np.float64), volts))
+
+
+def exact(m: BlockModel, x: ArrayLike, volts: float, n: int, rng: np.random.Generator) -> Floats:
+    """(n, K) A of n reads whose noise is drawn cell by cell and goes through the wires without approximation.
+
+    One solution of the wires a read and group of columns. rng: not the stream of a run.
+    """
+    inputs = np.asarray(x, np.float64)
+    found = np.empty((n, m.block.channels))
+    for k in range(n):
+        g = np.maximum(m.siemens + m.sigma * rng.standard_normal(m.siemens.shape), 0.0)
+        found[k] = _channels(m, through(m, g, inputs, volts))
+    return found
+
+
+def through(m: BlockModel, g: Floats, x: Floats, volts: float) -> Floats:
+    """(C) A of the columns for conductances g (R, C) S and inputs x (R), by a solution of the wires."""
+    if m.ladder is not None:
+        return ladder(g[m.physical], x[m.physical] != 0, m.ladder.source, m.ladder.bit, volts)
+    found = volts * (x @ g)
+    for group in m.groups:
+        found[group.columns] = solve(g[np.ix_(group.rows, group.columns)], volts * x[group.rows], group.grid)
+    return found
+
+
+def _channels(m: BlockModel, by_column: Floats) -> Floats:
+    """(C) A of columns -> (K) A into the converters."""
+    found: Floats = to_channels(m.block, by_column[None])[0] * m.gain
+    return found
