@@ -192,6 +192,40 @@ def refuse_options(target: str, options: Mapping[str, Any]) -> None:
                                fix="leave it out")
 
 
+def number_option(name: str, value: Any, least: float, most: float) -> float:
+    """An option as a number from ``least`` to ``most``.
+
+    Raises:
+        UnsupportedError: BAD_OPTION.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not least <= number <= most:
+        raise UnsupportedError(f"{name} is {value!r}", code="BAD_OPTION",
+                               fix=f"give a number from {least:g} to {most:g}")
+    return number
+
+
+class OwnSimulatorOnly:
+    """What a backend says whose programs nothing runs but hwsdk's simulator."""
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """None beside the simulator."""
+        return ()
+
+    def simulate_on(self, engine: str, program: Program, stimulus: Stimulus,
+                    probes: Iterable[tuple[str, str]] | str = ()) -> Trace:
+        """There is none.
+
+        Raises:
+            UnsupportedError: UNKNOWN_ENGINE.
+        """
+        raise UnsupportedError(f"engine {engine!r}", code="UNKNOWN_ENGINE", fix="use the engine hwsdk")
+
+
 def refuse_walk(target: str) -> NoReturn:
     """For a target whose simulator runs whole stimuli only.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from hwsdk.backends import memristor_cost, memristor_emit, memristor_ranges
 from hwsdk.backends.activity import activity_of
-from hwsdk.backends.base import CompileOptions, Emitted, Program, Progress, Walk
+from hwsdk.backends.base import CompileOptions, Emitted, OwnSimulatorOnly, Program, Progress, Walk
 from hwsdk.backends.memristor_options import MemristorOptions
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
@@ -40,7 +40,7 @@ class Prepared:
     physics: Physics
 
 
-class MemristorBackend:
+class MemristorBackend(OwnSimulatorOnly):
     """Lower, map, simulate and price for resistive crossbars."""
 
     def __init__(self, name: str) -> None:
@@ -125,20 +125,6 @@ class MemristorBackend:
                  strict: bool = False, progress: Progress | None = None, threads: int = 1) -> Trace:
         """Run a program; see hwsdk.simulators.memristor.run."""
         return simulator.run(_own(program), stimulus, probes=probes, strict=strict, progress=progress, threads=threads)
-
-    @property
-    def engines(self) -> tuple[str, ...]:
-        """None beside the simulator."""
-        return ()
-
-    def simulate_on(self, engine: str, program: Program, stimulus: Stimulus,
-                    probes: Iterable[tuple[str, str]] | str = ()) -> Trace:
-        """There is none.
-
-        Raises:
-            UnsupportedError: UNKNOWN_ENGINE.
-        """
-        raise UnsupportedError(f"engine {engine!r}", code="UNKNOWN_ENGINE", fix="use the engine hwsdk")
 
     def walk(self, program: Program) -> Walk:
         """The simulator step by step; see hwsdk.simulators.memristor.walk."""

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from hwsdk.backends.verify import layer_drift
 from hwsdk.ir.data import Events, Stimulus
 from hwsdk.ir.trace import Trace
-from hwsdk.programs.crossbar import Block, CrossbarProgram, Population, Port
+from hwsdk.programs.crossbar import Block, CrossbarProgram, Population
+from hwsdk.programs.stored import Port
 
 BEFORE = " before"
 """What is added to the name of a population that is an input of itself."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwsdk.backends.base import CompileOptions
+from hwsdk.backends.base import CompileOptions, number_option
 from hwsdk.errors import TargetError, UnsupportedError
 from hwsdk.ir.crossbar import Physics
 from hwsdk.mappers.memristor_options import CHOICES, MapOptions
@@ -51,7 +51,7 @@ class MemristorOptions:
             raise UnsupportedError(f"memristor crossbars have no option {', '.join(unknown)}", code="UNKNOWN_OPTION",
                                    fix=f"use {', '.join(sorted(known))}")
         return cls(_mapping(given), _one_of("full_scale", given.get("full_scale", "auto"), RANGES),
-                   _number("percentile", given.get("percentile", 99.9), 50.0, 100.0),
+                   number_option("percentile", given.get("percentile", 99.9), 50.0, 100.0),
                    _switch("compensate", given.get("compensate", False)),
                    {n: v for n, v in given.items() if n in names()})
 
@@ -83,7 +83,7 @@ def _mapping(given: Mapping[str, Any]) -> dict[str, Any]:
         if name in found:
             _one_of(name, found[name], known)
     if "clip_at" in found:
-        found["clip_at"] = _number("clip_at", found["clip_at"], 1e-3, 1e6)
+        found["clip_at"] = number_option("clip_at", found["clip_at"], 1e-3, 1e6)
     if "share" in found:
         found["share"] = _switch("share", found["share"])
     if "native" in found:
@@ -103,15 +103,3 @@ def _switch(name: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
     return SWITCH[_one_of(name, value, tuple(SWITCH))]
-
-
-def _number(name: str, value: Any, least: float, most: float) -> float:
-    """A number from ``least`` to ``most``."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not least <= number <= most:
-        raise UnsupportedError(f"{name} is {value!r}", code="BAD_OPTION",
-                               fix=f"give a number from {least:g} to {most:g}")
-    return number

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hwsdk.backends import sfq_cost, sfq_emit, sfq_fit
-from hwsdk.backends.base import CompileOptions, Deterministic, Program, Progress, Walk, refuse_walk
+from hwsdk.backends.base import CompileOptions, Deterministic, Program, Progress, Walk, number_option, refuse_walk
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
 from hwsdk.errors import FitError, InternalError, ProgramError, UnsupportedError, Violation
@@ -86,7 +86,7 @@ class SfqOptions:
                                    fix=f"use {', '.join(sorted(known))}")
         for name, ends in NUMBERS.items():
             if name in given:
-                given[name] = _number(name, given[name], *ends)
+                given[name] = number_option(name, given[name], *ends)
         if "steps" in given:
             given["steps"] = _whole("steps", given["steps"], 1, 10**9)
         found = cls(**given)
@@ -119,21 +119,9 @@ def _require_style(style: str) -> None:
                                fix=f"use auto, {', '.join(STYLES)}, or POPULATION:STYLE,POPULATION:STYLE")
 
 
-def _number(name: str, value: Any, least: float, most: float) -> float:
-    """A number from ``least`` to ``most``."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not least <= number <= most:
-        raise UnsupportedError(f"{name} is {value!r}", code="BAD_OPTION",
-                               fix=f"give a number from {least:g} to {most:g}")
-    return number
-
-
 def _whole(name: str, value: Any, least: int, most: int) -> int:
     """A whole number from ``least`` to ``most``."""
-    number = _number(name, value, least, most)
+    number = number_option(name, value, least, most)
     if number != int(number):
         raise UnsupportedError(f"{name} is {value!r}", code="BAD_OPTION", fix="give a whole number")
     return int(number)

@@ -11,7 +11,16 @@ from typing import Any
 from hwsdk.backends import spinnaker_cost
 from hwsdk.backends import spinnaker_fit as fit
 from hwsdk.backends.activity import busiest_of
-from hwsdk.backends.base import CompileOptions, Deterministic, Emitted, Program, Progress, Walk, refuse_options
+from hwsdk.backends.base import (
+    CompileOptions,
+    Deterministic,
+    Emitted,
+    OwnSimulatorOnly,
+    Program,
+    Progress,
+    Walk,
+    refuse_options,
+)
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
 from hwsdk.errors import FitError, HwsdkError, InternalError, UnsupportedError, Violation
@@ -105,7 +114,7 @@ class Prepared:
     losses: str
 
 
-class SpinnakerBackend(Deterministic):
+class SpinnakerBackend(Deterministic, OwnSimulatorOnly):
     """Lower, quantise, map, simulate and price for SpiNNaker 2 chips."""
 
     def __init__(self, name: str) -> None:
@@ -228,20 +237,6 @@ class SpinnakerBackend(Deterministic):
                  strict: bool = False, progress: Progress | None = None, threads: int = 1) -> Trace:
         """Run a program; see hwsdk.simulators.spinnaker.run."""
         return simulator.run(_own(program), stimulus, probes=probes, strict=strict, progress=progress, threads=threads)
-
-    @property
-    def engines(self) -> tuple[str, ...]:
-        """None beside the simulator."""
-        return ()
-
-    def simulate_on(self, engine: str, program: Program, stimulus: Stimulus,
-                    probes: Iterable[tuple[str, str]] | str = ()) -> Trace:
-        """There is none.
-
-        Raises:
-            UnsupportedError: UNKNOWN_ENGINE.
-        """
-        raise UnsupportedError(f"engine {engine!r}", code="UNKNOWN_ENGINE", fix="use the engine hwsdk")
 
     def walk(self, program: Program) -> Walk:
         """The simulator step by step; see hwsdk.simulators.spinnaker_walk."""

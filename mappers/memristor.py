@@ -25,7 +25,8 @@ from hwsdk.mappers.memristor_options import MapOptions
 from hwsdk.mappers.memristor_parts import TIMES, Budget, Part, refuse_many, too_many, way_out
 from hwsdk.mappers.memristor_place import Place, Rates, check_rates, first_columns, packed
 from hwsdk.mappers.memristor_range import with_full_scale, with_gains
-from hwsdk.programs.crossbar import CrossbarProgram, Population, Port
+from hwsdk.programs.crossbar import CrossbarProgram, Population
+from hwsdk.programs.stored import Port
 from hwsdk.targets.description import Target
 
 PACKINGS = ("layer",)

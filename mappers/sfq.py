@@ -26,7 +26,8 @@ from hwsdk.mappers.quantize_loop import LoopDesign
 from hwsdk.mappers.sfq_build import PARTS, WIRES
 from hwsdk.mappers.sfq_frame import Assembly, Frame
 from hwsdk.mappers.sfq_timing import Timing, figures, timings
-from hwsdk.programs.sfq import STYLES, Layer, Port, PulseNetlist, Schedule
+from hwsdk.programs.sfq import STYLES, Layer, PulseNetlist, Schedule
+from hwsdk.programs.stored import Port
 from hwsdk.targets.sfq import SfqTarget
 
 WEIGHTS = ("auto", "train", "binary")

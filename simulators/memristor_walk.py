@@ -19,6 +19,7 @@ from hwsdk.simulators.kernels_memristor import run_steps
 from hwsdk.simulators.memristor_machine import Machine
 from hwsdk.simulators.memristor_state import columns, feed, start
 from hwsdk.simulators.memristor_trace import READ_OUT, STATES, Record, trace, wanted
+from hwsdk.simulators.samples import one_step
 
 Floats = NDArray[np.float64]
 FIRST_STEPS = 64
@@ -81,7 +82,7 @@ class Walk:
         if set(inputs) != set(shapes):
             raise DataError(f"values for {sorted(inputs)}, there are inputs {sorted(shapes)}", code="WRONG_INPUTS",
                             fix="give one array for each input")
-        given = {n: _one_step(n, x, shapes[n]) for n, x in inputs.items()}
+        given = {n: one_step(n, x, shapes[n]) for n, x in inputs.items()}
         stimulus = Stimulus.dense(given, shapes) if shapes else Stimulus.silent(1)
         stimulus.require(shapes, whole=True, chip="memristor crossbars")
         _, events, values = feed(self._machine, stimulus)
@@ -110,19 +111,6 @@ def _nothing(machine: Machine) -> Stimulus:
     """No input at all."""
     shapes = machine.program.input_shapes
     return Stimulus.dense({n: np.zeros((FIRST_STEPS, *s)) for n, s in shapes.items()}, shapes)
-
-
-def _one_step(name: str, values: Any, shape: tuple[int, ...]) -> Floats:
-    """(1, *shape) of an input.
-
-    Raises:
-        DataError: SHAPE_MISMATCH.
-    """
-    found = np.asarray(values, np.float64)
-    if found.shape not in (shape, (int(np.prod(shape)),)):
-        raise DataError(f"values of shape {found.shape} for one step, the input has {shape}", where=name,
-                        code="SHAPE_MISMATCH", fix="give the values of a single step")
-    return found.reshape(1, *shape)
 
 
 def _longer(array: NDArray[Any], n: int) -> NDArray[Any]:

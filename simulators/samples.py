@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwsdk.errors import DataError
 
@@ -72,3 +75,16 @@ def _offer(name: str, known: Mapping[str, tuple[str, ...]]) -> str:
     if name in known:
         return f"probe {' or '.join(known[name])} of {name}" if known[name] else f"{name} has no states"
     return f"probe a state of {', '.join(sorted(known))}"
+
+
+def one_step(name: str, values: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """(1, *shape) of an input.
+
+    Raises:
+        DataError: SHAPE_MISMATCH.
+    """
+    found = np.asarray(values, np.float64)
+    if found.shape not in (shape, (int(np.prod(shape)),)):
+        raise DataError(f"values of shape {found.shape} for one step, the input has {shape}", where=name,
+                        code="SHAPE_MISMATCH", fix="give the values of a single step")
+    return found.reshape(1, *shape)

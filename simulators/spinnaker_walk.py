@@ -20,6 +20,7 @@ from hwsdk.programs.spinnaker import SpinnakerProgram
 from hwsdk.simulators import kernels_spinnaker_parts as parts
 from hwsdk.simulators.kernels_spinnaker import read_last, run_windows
 from hwsdk.simulators.kernels_spinnaker_parts import Feed, Run
+from hwsdk.simulators.samples import one_step
 from hwsdk.simulators.spinnaker import FIRST_WINDOWS, MOST_WINDOWS, build
 from hwsdk.simulators.spinnaker_machine import Machine
 from hwsdk.simulators.spinnaker_state import feed, longer, start, tally_of
@@ -129,7 +130,7 @@ class Walk:
         if set(inputs) != set(shapes):
             raise DataError(f"values for {sorted(inputs)}, there are inputs {sorted(shapes)}", code="WRONG_INPUTS",
                             fix="give one array for each input")
-        given = {n: _one_step(n, x, shapes[n]) for n, x in inputs.items()}
+        given = {n: one_step(n, x, shapes[n]) for n, x in inputs.items()}
         stimulus = Stimulus.dense(given, shapes) if shapes else Stimulus.silent(1)
         stimulus.require(shapes, whole=not m.graded, graded=m.graded, chip=program.target)
         new = feed(m, stimulus, 1)
@@ -159,19 +160,6 @@ class Walk:
                 states = r.run.log.states[ROW[READ_OUT[s.model]], self._t - 1]
                 found[s.name] = states[self._columns.where[s.name]].astype(np.float64)
         return found | {n: found[of[0]] for n, of in program.outputs.items() if len(of) == 1}
-
-
-def _one_step(name: str, values: Any, shape: tuple[int, ...]) -> Floats:
-    """(1, *shape) of an input.
-
-    Raises:
-        DataError: SHAPE_MISMATCH.
-    """
-    found = np.asarray(values, np.float64)
-    if found.shape not in (shape, (int(np.prod(shape)),)):
-        raise DataError(f"values of shape {found.shape} for one step, the input has {shape}", where=name,
-                        code="SHAPE_MISMATCH", fix="give the values of a single step")
-    return found.reshape(1, *shape)
 
 
 def _with_room(run: Run, steps: int, events: int) -> Run:

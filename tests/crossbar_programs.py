@@ -10,7 +10,8 @@ from hwsdk.ir.crossbar import Cell, Converter, Device, Law, Physics, Timing, Wir
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.neurons import DiscreteLIF
 from hwsdk.ir.semantics import Semantics
-from hwsdk.programs.crossbar import CrossbarProgram, Population, Port, Segment, block
+from hwsdk.programs.crossbar import CrossbarProgram, Population, Segment, block
+from hwsdk.programs.stored import Port
 from hwsdk.simulators import memristor
 
 CELL = Cell(1e-6, 50e-6)

@@ -11,7 +11,8 @@ from hwsdk.ir.crossbar import STAGES, Cell, Converter, Device, Law, Physics, Tim
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.neurons import DiscreteLIF
 from hwsdk.ir.semantics import Semantics
-from hwsdk.programs.crossbar import Block, CrossbarProgram, Population, Port, Readout, Segment, block
+from hwsdk.programs.crossbar import Block, CrossbarProgram, Population, Readout, Segment, block
+from hwsdk.programs.stored import Port
 
 INPUTS, HIDDEN, CLASSES, STEPS = 8, 6, 3, 12
 LEVELS, US, VOLTS = 17, 1e-6, 0.25

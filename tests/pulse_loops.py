@@ -11,7 +11,8 @@ from hwsdk.mappers.loop_form import LoopForm, Soma
 from hwsdk.mappers.quantize_pulse import PulseReport, QuantizePulse, choose_styles
 from hwsdk.mappers.sfq_build import PARTS, Builder
 from hwsdk.mappers.sfq_loop import Loop, add_loop
-from hwsdk.programs.sfq import Layer, Port, PulseNetlist, Schedule
+from hwsdk.programs.sfq import Layer, PulseNetlist, Schedule
+from hwsdk.programs.stored import Port
 
 NAMES = ("JTL", "SPLIT", "MERGE", "DFF", "NDRO", "NOT", "TFF", "SRC", "SINK")
 LEAD = 3640

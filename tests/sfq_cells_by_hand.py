@@ -8,7 +8,8 @@ import numpy as np
 
 from hwsdk.ir.cells import CellType, SomaModel
 from hwsdk.ir.semantics import Semantics
-from hwsdk.programs.sfq import Layer, Port, PulseNetlist, Schedule, SfqArrays
+from hwsdk.programs.sfq import Layer, PulseNetlist, Schedule, SfqArrays
+from hwsdk.programs.stored import Port
 
 K = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2)
 DELAYS = {"JTL": (4.55, 4.21, 3.91, 3.64, 3.4, 3.19, 2.99, 2.81),

@@ -13,7 +13,8 @@ import numpy as np
 from hwsdk.ir.cells import CellType
 from hwsdk.ir.data import Stimulus, events_from_arrays
 from hwsdk.ir.semantics import Semantics
-from hwsdk.programs.sfq import Layer, Port, PulseNetlist, Schedule, SfqArrays
+from hwsdk.programs.sfq import Layer, PulseNetlist, Schedule, SfqArrays
+from hwsdk.programs.stored import Port
 from hwsdk.targets import load_target
 
 FRAME_FS, OFFSET_FS = 400_000, 10_000

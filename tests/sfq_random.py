@@ -11,7 +11,8 @@ from hwsdk.ir.cells import CellType
 from hwsdk.ir.data import Events, Stimulus, events_from_arrays
 from hwsdk.ir.semantics import Semantics
 from hwsdk.ir.soma import Branch, decay_times, weights
-from hwsdk.programs.sfq import Layer, Port, PulseNetlist, Schedule, SfqArrays
+from hwsdk.programs.sfq import Layer, PulseNetlist, Schedule, SfqArrays
+from hwsdk.programs.stored import Port
 from hwsdk.targets import load_target
 
 FRAME_FS = 200_000

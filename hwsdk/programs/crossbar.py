@@ -14,29 +14,16 @@ from hwsdk.errors import DataError
 from hwsdk.ir.crossbar import Physics
 from hwsdk.ir.ledger import Ledger, LedgerEntry
 from hwsdk.ir.neurons import DiscreteLIF
-from hwsdk.ir.nodes import Shape, frozen, size
+from hwsdk.ir.nodes import Shape, frozen
 from hwsdk.ir.semantics import Semantics
 from hwsdk.programs import container
-from hwsdk.programs.stored import StoredProgram
+from hwsdk.programs.stored import Port, StoredProgram
 
 Array = NDArray[Any]
 KINDS = ("written", "native")
 """written: cells get the target conductances. native: cells that are marked are formed and then left as chance made
 them; the weights are what the devices are.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """A graph input."""
-
-    name: str
-    shape: Shape
-
-    @property
-    def n(self) -> int:
-        """Elements."""
-        return size(self.shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,22 +18,9 @@ from hwsdk.ir.nodes import Shape, frozen, size
 from hwsdk.ir.semantics import Semantics
 from hwsdk.programs import container
 from hwsdk.programs.sfq_body import require_body
-from hwsdk.programs.stored import StoredProgram
+from hwsdk.programs.stored import Port, StoredProgram
 
 STYLES = ("counter", "loop")
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """A graph input: each of its elements is a SRC cell."""
-
-    name: str
-    shape: Shape
-
-    @property
-    def n(self) -> int:
-        """Elements."""
-        return size(self.shape)
 
 
 @dataclass(frozen=True, slots=True)

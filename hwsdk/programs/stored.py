@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from hwsdk import __version__
 from hwsdk.errors import ProgramError
 from hwsdk.ir.ledger import Ledger
+from hwsdk.ir.nodes import Shape, size
 from hwsdk.ir.semantics import Semantics
 from hwsdk.programs import container
 from hwsdk.programs.container import Arrays
 
 P = TypeVar("P", bound="StoredProgram")
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A graph input."""
+
+    name: str
+    shape: Shape
+
+    @property
+    def n(self) -> int:
+        """Elements."""
+        return size(self.shape)
 
 
 class StoredProgram:

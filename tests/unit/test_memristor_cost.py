@@ -16,7 +16,8 @@ from hwsdk.ir.data import Events
 from hwsdk.ir.neurons import DiscreteLIF
 from hwsdk.ir.semantics import Semantics
 from hwsdk.ir.trace import Trace
-from hwsdk.programs.crossbar import Block, CrossbarProgram, Population, Port, Segment, block
+from hwsdk.programs.crossbar import Block, CrossbarProgram, Population, Segment, block
+from hwsdk.programs.stored import Port
 from hwsdk.targets import load_target
 from hwsdk.targets.memristor import MemristorTarget
 

@@ -16,7 +16,8 @@ from hwsdk.ir.circuit import PHI0
 from hwsdk.ir.data import Events
 from hwsdk.ir.semantics import Semantics
 from hwsdk.ir.trace import Trace
-from hwsdk.programs.sfq import Layer, Port, PulseNetlist, Schedule, SfqArrays
+from hwsdk.programs.sfq import Layer, PulseNetlist, Schedule, SfqArrays
+from hwsdk.programs.stored import Port
 from hwsdk.targets import load_target
 from hwsdk.targets.sfq import SfqTarget, published_chips
 
