@@ -20,12 +20,14 @@ import numpy as np
 from hwsdk.cost import Amount, CostReport, Extra, Item, Latency, Run, proxy_target, report, require_counts, total
 from hwsdk.errors import DataError, TargetError
 from hwsdk.ir.trace import Trace
-from hwsdk.programs.crossbar import Block, CrossbarProgram
+from hwsdk.programs.crossbar import CrossbarProgram
 from hwsdk.targets.adc import MODELS, require_model
 from hwsdk.targets.description import Price
-from hwsdk.targets.memristor import ARRAY, COLUMNS, CONVERSIONS, DRIVES, MemristorTarget
+from hwsdk.targets.memristor import ARRAY, MemristorTarget
 
-NEEDED = ("row_drives", "conversions", "array_joules", "phases", "neuron_updates", "step_seconds")
+CELL_READS = "cell_reads"
+NEEDED = ("row_drives", "conversions", "array_joules", "phases", "neuron_updates", "step_seconds", "cell_reads",
+          "column_reads")
 """Counts (samples, steps) that a priced trace has to hold."""
 READS, NOTHING = "reads of the busiest macro", "nothing to read"
 NEURON, WRITE = "neuron_updates", "cell_writes"
@@ -81,7 +83,7 @@ def estimate(program: CrossbarProgram, trace: Trace, target: MemristorTarget, *,
     require_counts(trace)
     require_own(program, trace)
     prices = prices_of(program, target, choice)
-    items = tuple(event_items(program, trace, prices))
+    items = tuple(event_items(trace, prices))
     run = Run(trace.n_samples, trace.n_steps, {}, latency(trace), program.chips, program.macros,
               sum(p.n for p in program.inputs) * trace.n_steps, (DIGITAL_TIME,))
     found = report(target, run, boundary=boundary, proxy=proxy_target(target, proxy))
@@ -112,44 +114,18 @@ def prices_of(program: CrossbarProgram, target: MemristorTarget, choice: Choice)
     return (*(p for p in found if p.per != NEURON), own)
 
 
-def event_items(program: CrossbarProgram, trace: Trace, prices: Sequence[Price]) -> Iterator[Item]:
+def event_items(trace: Trace, prices: Sequence[Price]) -> Iterator[Item]:
     """Counted events (mean of a sample) at their prices; those that the chip can have at all."""
-    ratio, low, high = columns_of_channel(program)
     counts = {n: _count(trace, n) for n in trace.counts}
-    counts |= {ARRAY: counts["array_joules"] * 1e12, COLUMNS: counts[CONVERSIONS] * ratio}
+    counts[ARRAY] = counts["array_joules"] * 1e12
     for p in prices:
-        spread = (low / ratio, high / ratio) if p.per == COLUMNS else (1.0, 1.0)
         if counts.get(p.per):
-            yield Item(p.name, p.per, counts[p.per], p.quantity(), spread)
+            yield Item(p.name, p.per, counts[p.per], p.quantity())
 
 
 def _count(trace: Trace, name: str) -> float:
     """Mean of a sample."""
     return float(trace.counts[name].sum()) / trace.n_samples
-
-
-def _phases(b: Block) -> int:
-    return max(len(np.unique(b.phase)), 1)
-
-
-def _ratio(pairs: Sequence[tuple[float, float]], weights: Sequence[float]) -> tuple[float, float, float]:
-    """Weighted mean of quotients, the smallest and the largest."""
-    each = [a / b for a, b in pairs]
-    if not each or not sum(weights):
-        return 1.0, 1.0, 1.0
-    return sum(x * w for x, w in zip(each, weights, strict=True)) / sum(weights), min(each), max(each)
-
-
-def columns_of_channel(program: CrossbarProgram) -> tuple[float, float, float]:
-    """Columns that are sensed for a conversion: mean over the blocks, least, most. All equal where blocks are alike."""
-    bs = [b for b in program.blocks if b.channels]
-    return _ratio([(b.columns, b.channels) for b in bs], [b.channels * b.uses for b in bs])
-
-
-def cells_of_drive(program: CrossbarProgram) -> tuple[float, float, float]:
-    """Cells that a driven row is read on in a phase: mean over the blocks, least, most."""
-    bs = [b for b in program.blocks if b.channels]
-    return _ratio([(b.columns, _phases(b)) for b in bs], [float(b.rows * b.uses * _phases(b)) for b in bs])
 
 
 def latency(trace: Trace) -> Latency:
@@ -160,12 +136,11 @@ def latency(trace: Trace) -> Latency:
     return Latency(Amount(mean, mean, mean, "s"), per_sample, {READS: busy, NOTHING: 1 - busy})
 
 
-def operations(program: CrossbarProgram, trace: Trace) -> Amount:
+def operations(trace: Trace) -> Amount:
     """Multiplications and additions of an inference: two for every cell that is read on a driven row, once for all
-    phases together. A range where blocks of different widths share the count of driven rows.
+    phases together.
     """
-    mean, low, high = (2 * _count(trace, DRIVES) * x for x in cells_of_drive(program))
-    return Amount(mean, low, high, "op")
+    return _exactly(2 * _count(trace, CELL_READS), "op")
 
 
 def over(energy: Amount, ops: Amount) -> Amount:
@@ -186,9 +161,11 @@ def inverse(each: Amount) -> Amount:
 def _extra(program: CrossbarProgram, trace: Trace, target: MemristorTarget, found: CostReport, choice: Choice,
            ) -> Iterator[Extra]:
     """What is told of crossbars beside energy and latency."""
-    ops = operations(program, trace)
+    ops = operations(trace)
     each = over(found.energy_total, ops)
-    yield Extra("operations", ops, _spread(ops, lambda x: f"{x:,.0f}"))
+    steps = 1 / max(trace.n_steps, 1)
+    yield Extra("energy a step, dynamic", found.energy_dynamic.times(Amount(steps, steps, steps, ""), "J"))
+    yield Extra("operations", ops, f"{ops.value:,.0f}")
     yield Extra("energy an operation", each)
     rate = inverse(each)
     at_most = " (at most)" if rate.missing else ""

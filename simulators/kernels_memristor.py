@@ -13,11 +13,14 @@ from hwsdk.simulators.kernels_memristor_parts import (
     AT_STEP,
     BIAS,
     BLOCK,
+    CELL_READS,
     CHANNEL,
     CHANNEL_AT,
     CHANNELS,
     CLIPS,
     CODE,
+    COLUMN_READS,
+    COLUMNS,
     CONVERSIONS,
     CURRENT,
     DAC_BITS,
@@ -166,6 +169,8 @@ def read_slice(net: Any, run: Any, b: int, use: int, piece: int, t: int, sliced:
     counts[READS] += 1
     counts[PHASES] += phases
     counts[DRIVES] += n * phases
+    counts[CELL_READS] += n * block[COLUMNS]
+    counts[COLUMN_READS] += block[COLUMNS]
     counts[CONVERSIONS] += k
     counts[CLIPS] += clips
     run.busy[block[MACRO]] += phases

@@ -15,9 +15,10 @@ Words = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 STEP_COUNTS = ("row_drives", "conversions", "adc_clips", "phases", "phases_skipped", "neuron_updates", "adds",
-               "shift_bits", "spikes", "reads")
+               "shift_bits", "spikes", "reads", "cell_reads", "column_reads")
 """Columns of Run.counts."""
-DRIVES, CONVERSIONS, CLIPS, PHASES, SKIPPED, UPDATES, ADDS, SHIFTS, SPIKES, READS = range(len(STEP_COUNTS))
+(DRIVES, CONVERSIONS, CLIPS, PHASES, SKIPPED, UPDATES, ADDS, SHIFTS, SPIKES, READS, CELL_READS,
+ COLUMN_READS) = range(len(STEP_COUNTS))
 STEP_AMOUNTS = ("array_joules", "step_seconds")
 """Columns of Run.amounts."""
 JOULES, SECONDS = range(len(STEP_AMOUNTS))

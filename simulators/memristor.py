@@ -136,7 +136,8 @@ def run(program: CrossbarProgram, stimulus: Stimulus, *, steps: int | None = Non
     Returns:
         Trace with the spikes of populations, v of those that do not fire, and outputs. counts, int64 (samples, steps):
         reads, of a block in one use and slice; phases, of all reads; phases_skipped, in which no row would be driven;
-        row_drives, rows x phases; conversions; adc_clips, codes beyond the range; adds, in front of the neurons;
+        row_drives, rows x phases; cell_reads, cells on driven rows, and column_reads, once for all phases of a read;
+        conversions; adc_clips, codes beyond the range; adds, in front of the neurons;
         shift_bits, bits of the delay registers; neuron_updates; spikes. float64 (samples, steps): array_joules, what
         the rows' drivers give while a phase settles and integrates; step_seconds, of the macro that takes longest.
         float64 (samples, macros): macro_seconds.

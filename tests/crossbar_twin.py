@@ -66,7 +66,8 @@ class Twin:
         self.inputs = {n: np.pad(e.dense(), ((0, 0), (0, self.lag), (0, 0))) for n, e in stimulus.inputs.items()}
         shape = {p.name: (self.samples, self.steps, p.n) for p in self.program.populations}
         self.spikes, self.u, self.v = ({n: np.zeros(s) for n, s in shape.items()} for _ in range(3))
-        names = ("row_drives", "conversions", "adc_clips", "phases", "phases_skipped", "adds", "reads", "array_joules")
+        names = ("row_drives", "conversions", "adc_clips", "phases", "phases_skipped", "adds", "reads", "array_joules",
+                 "cell_reads", "column_reads")
         self.counts = {n: np.zeros((self.samples, self.steps)) for n in names}
         self.macros = np.zeros((self.samples, self.steps, self.program.macros))
         for sample in range(self.samples):
@@ -108,7 +109,7 @@ class Twin:
             total += factor * converted
             reads += 1
             self.count(sample, t, reads=1, phases=phases, row_drives=phases * (x != 0).sum(), conversions=len(current),
-                       adc_clips=clips)
+                       adc_clips=clips, cell_reads=(x != 0).sum() * block.columns, column_reads=block.columns)
             self.macros[sample, t, block.macro] += phases * self.program.physics.timing.phase
         if reads:
             self.count(sample, t, adds=(block.entry_out[use] >= 0).sum() + (reads - 1) * block.channels)

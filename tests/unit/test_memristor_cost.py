@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hwsdk.backends import memristor_cost
-from hwsdk.backends.memristor_cost import cells_of_drive, columns_of_channel, estimate, operations
+from hwsdk.backends.memristor_cost import estimate, operations
 from hwsdk.cost import CostReport
 from hwsdk.errors import DataError, TargetError
 from hwsdk.ir.data import Events
@@ -60,6 +60,7 @@ def trace(seconds: float = 60e-9, **changed) -> Trace:
     rows = np.array(ROWS)[:, None]
     counts = {
         "row_drives": rows * MUX, "conversions": np.full_like(rows, COLUMNS), "phases": np.full_like(rows, MUX),
+        "cell_reads": rows * COLUMNS, "column_reads": np.full_like(rows, COLUMNS),
         "array_joules": rows * COLUMNS * VOLTS**2 * SIEMENS * seconds, "neuron_updates": np.full_like(rows, 256),
         "step_seconds": np.full(rows.shape, MUX * 70e-9), "adds": np.zeros_like(rows),
         "shift_bits": np.zeros_like(rows)}
@@ -206,27 +207,18 @@ def test_an_ideal_array_has_no_energies():
 
 def test_a_pair_that_is_subtracted_before_conversion_charges_two_bit_lines():
     pair = program(tile(320, COLUMNS, per_channel=2))
-    assert columns_of_channel(pair) == (2.0, 2.0, 2.0)
     half = trace(conversions=np.full((SAMPLES, 1), 256))
     report = priced(half, pair)
     assert part(report, "bit line") == pytest.approx(part(priced(), "bit line"))
     assert part(report, "ADC, 6 bits") == pytest.approx(part(priced(), "ADC, 6 bits") / 2)
 
 
-def test_blocks_of_different_widths_leave_the_operations_open():
-    """Rows of the first are read on 64 cells a phase, of the second on 16."""
-    mixed = program(tile(320, 512), tile(64, 128))
-    mean, low, high = cells_of_drive(mixed)
-    assert (low, high) == (16.0, 64.0)
-    assert mean == pytest.approx((64 * 320 + 16 * 64) / 384)
-    ops = operations(mixed, trace())
-    assert (ops.low, ops.high) == (pytest.approx(OPS / 4), pytest.approx(OPS))
-    assert extra(priced(own=mixed), "operations").low == ops.low
-    assert operations(program(), trace()).low == operations(program(), trace()).high
-    twice = program(tile(320, 512), tile(64, 512, per_channel=2))
-    assert columns_of_channel(twice) == (pytest.approx((512 + 2 * 256) / 768), 1.0, 2.0)
-    bits = next(i for i in priced(own=twice).items if i.name == "bit line")
-    assert bits.spread == (pytest.approx(0.75), pytest.approx(1.5))
+def test_operations_are_two_for_each_cell_that_is_read():
+    assert operations(trace()).value == pytest.approx(OPS)
+    fewer = trace(cell_reads=np.full((SAMPLES, 1), 1000))
+    assert operations(fewer).value == 2000
+    assert extra(priced(fewer), "operations").value == 2000
+
 
 
 def test_cells_in_use_and_their_writing():
