@@ -165,7 +165,7 @@ def _require(name: str, options: CompileOptions) -> None:
     for what, given, usual in (("packing", options.packing, ("layer",)), ("effort", options.effort, EFFORTS)):
         if given not in usual:
             raise UnsupportedError(f"{what} {given!r} for {name}", code=f"BAD_{what.upper()}",
-                                   fix=f"use one of {', '.join(usual)}; the options order and share say how blocks lie")
+                                   fix=f"use one of {', '.join(usual)}; the options order, share and spread say how blocks lie")
     if options.step_time is not None:
         raise UnsupportedError("a step time; a step is as long as its reads take", code="BAD_STEP_TIME",
                                fix="leave it out")

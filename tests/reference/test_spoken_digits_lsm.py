@@ -42,6 +42,9 @@ def test_one_small_training_set(corpus: Path) -> None:
 
 @pytest.mark.slow
 def test_three_liquids_of_256_neurons_on_three_dies(corpus: Path) -> None:
+    """Found: float 93.4; without wires in situ 93.8, transfer 59.2; with wires in situ 93.6, transfer 29.0, twin 92.9,
+    twin without wires 34.7.
+    """
     names = (IN_SITU, TRANSFER, WIRED, WIRED_TRANSFER, TWIN, BARE)
     got = found(corpus, 44, names, "--seeds", "3")
     mean = {n: v.mean() for n, v in got.items()}
@@ -55,6 +58,7 @@ def test_three_liquids_of_256_neurons_on_three_dies(corpus: Path) -> None:
 
 @pytest.mark.slow
 def test_a_thousand_neurons(corpus: Path) -> None:
+    """Found: float 98.0, in situ 98.0, transfer 57.7."""
     got = {n: v[0] for n, v in found(corpus, 44, (IN_SITU, TRANSFER), "--seeds", "1", "--neurons", "1000").items()}
     assert got["float"] >= 0.97
     assert got[IN_SITU] > got["float"] - 0.01
