@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from hwsdk.backends import memristor_cost, memristor_emit, memristor_ranges
 from hwsdk.backends.activity import activity_of
 from hwsdk.backends.base import CompileOptions, Emitted, OwnSimulatorOnly, Program, Progress, Walk
@@ -25,8 +27,8 @@ from hwsdk.mappers.lower import Lower
 from hwsdk.mappers.objective import EFFORTS
 from hwsdk.programs.crossbar import CrossbarProgram
 from hwsdk.programs.crossbar_form import require_form
+from hwsdk.simulators import devices, devices_laws, reference
 from hwsdk.simulators import memristor as simulator
-from hwsdk.simulators import reference
 from hwsdk.simulators.memristor_decode import network_of
 from hwsdk.targets import load_target
 from hwsdk.targets.memristor import MemristorTarget
@@ -83,6 +85,7 @@ class MemristorBackend(OwnSimulatorOnly):
             raise UnsupportedError("a network in another chip's numbers", code="NEURON_MODEL",
                                    fix="start from the float model")
         physics = own.physics(self.target, options.seed)
+        require_laws(physics)
         mapper.refuse_too_large(network, self.target, physics, own.map_options(options, None))
         return Prepared(Lower()(network), physics)
 
@@ -154,6 +157,22 @@ class MemristorBackend(OwnSimulatorOnly):
         return mapper.legality(_own(program), self.target)
 
 
+def require_laws(physics: Physics) -> None:
+    """Ask before anything is built what a die would be refused for.
+
+    Raises:
+        TargetError: BAD_LAW, a law that is not complete, or that says nothing of the time between writing and reading.
+    """
+    d, cell = physics.device, physics.cell
+    for role, law in (("write", d.write), ("read", d.read), ("drift", d.drift)):
+        devices_laws.check(law, role, cell)
+    one = np.array([cell.g_max])
+    if physics.has("drift"):
+        devices.drift(d.drift, cell, one, physics.seconds, np.random.default_rng(0))
+    if physics.has("read"):
+        devices.read_sigma(d.read, cell, one, physics.seconds)
+
+
 def linear(physics: Physics) -> bool:
     """Does the array answer linearly to its inputs, so that weights say all?"""
     w = physics.wires
@@ -165,7 +184,7 @@ def _require(name: str, options: CompileOptions) -> None:
     for what, given, usual in (("packing", options.packing, ("layer",)), ("effort", options.effort, EFFORTS)):
         if given not in usual:
             raise UnsupportedError(f"{what} {given!r} for {name}", code=f"BAD_{what.upper()}",
-                                   fix=f"use one of {', '.join(usual)}; the options order, share and spread say how blocks lie")
+                                   fix=f"use one of {', '.join(usual)}; see the options order, share, spread")
     if options.step_time is not None:
         raise UnsupportedError("a step time; a step is as long as its reads take", code="BAD_STEP_TIME",
                                fix="leave it out")

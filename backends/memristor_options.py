@@ -23,7 +23,8 @@ RUN = ("full_scale", "percentile", "compensate")
 class MemristorOptions:
     """What can be chosen for this target alone.
 
-    mapping: encoding, conv, subtract, scale (default "neuron"), clip, clip_at, order, share ("yes", "no"), spread,
+    mapping: encoding, conv, subtract, scale (default "neuron"; not "source", which takes twice the time of a liquid's
+    step), clip, clip_at, order, share ("yes", "no"), spread,
     native (populations or SOURCE->TARGET links, separated by commas); see hwsdk.mappers.memristor_options.MapOptions.
     full_scale: of converters: "max" (all rows on), "calibrated" (the ``percentile`` of a block's currents on the
     calibration data), "auto": the latter where there are data. compensate: each channel's digital gain makes good what

@@ -19,7 +19,7 @@ from hwsdk.mappers.memristor_codes import largest, per_siemens
 from hwsdk.mappers.memristor_conv import Kernel
 from hwsdk.mappers.memristor_matrix import Line, Matrix
 from hwsdk.mappers.memristor_options import MapOptions, code_of
-from hwsdk.mappers.memristor_parts import Part, parts_of
+from hwsdk.mappers.memristor_parts import Part, link_name, parts_of
 from hwsdk.mappers.memristor_place import first_columns
 from hwsdk.programs.crossbar import Block, CrossbarProgram
 
@@ -43,7 +43,8 @@ def check(lowered: Network, program: CrossbarProgram, options: MapOptions | None
     for target in lowered.populations:
         blocks = [x for x in program.blocks if x.target == target]
         kernels = frozenset(x.name.rpartition("/")[0] for x in blocks if x.uses > 1)
-        for part in parts_of(lowered, target, options or MapOptions(native=_native(blocks)), kernels):
+        chosen = options or MapOptions(native=_native(blocks), scale=_scale(lowered, target, blocks))
+        for part in parts_of(lowered, target, chosen, kernels):
             own = [x for x in blocks if x.name.rpartition("/")[0] == part.name]
             bound = _seen(part, own, program) if options is None else _bound(part, program, options)
             if part.matrix is not None:
@@ -58,6 +59,13 @@ def check(lowered: Network, program: CrossbarProgram, options: MapOptions | None
 def _native(blocks: Sequence[Block]) -> tuple[str, ...]:
     """The links whose weights are the devices' own."""
     return tuple({f"{s.source}->{x.target}": None for x in blocks if x.kind == "native" for s in x.segments})
+
+
+def _scale(lowered: Network, target: str, blocks: Sequence[Block]) -> str:
+    """Do the blocks into a population belong to one source each? Scales are then taken from the cells."""
+    parts = {x.name.rpartition("/")[0] for x in blocks}
+    apart = any(link_name(lowered, s.source, target) in parts for x in blocks for s in x.segments)
+    return "source" if apart else "matrix"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,8 @@ from hwsdk.ir.crossbar import Physics
 
 CHOICES = {
     "encoding": ("differential", "offset", "sliced"), "conv": ("auto", "toeplitz", "im2col"),
-    "subtract": ("digital", "analog"), "scale": ("matrix", "neuron"), "clip": ("max", "percentile", "sigmas"),
+    "subtract": ("digital", "analog"), "scale": ("matrix", "neuron", "source"),
+    "clip": ("max", "percentile", "sigmas"),
     "order": ("heavy", "model"), "full_scale": ("max", "calibrated"), "spread": ("auto", "yes", "no"),
 }
 CLIP_AT = {"percentile": 99.9, "sigmas": 2.5}
@@ -32,8 +33,10 @@ class MapOptions:
     side, of which one idles; "offset": one cell, whose middle is 0, and a reference column in each block; "sliced":
     digits over several differential pairs, added digitally. conv: "toeplitz": every synapse has its cells; "im2col":
     the kernel once, read for every output position; "auto": im2col where it needs fewer macros. subtract: pairs before
-    ("analog") or after the converter. scale: one for all weights into a population ("matrix"), or one for every neuron
-    (im2col: every channel). clip, clip_at: the largest weight that the window holds: the largest there is ("max"), a
+    ("analog") or after the converter. scale: one for all weights into a population ("matrix"), one for every neuron
+    (im2col: every channel), or one for every neuron and source ("source"): what comes from each input or population
+    then lies on blocks of its own, so that errors of the cells are a share of its own weights; it costs phases and
+    conversions. clip, clip_at: the largest weight that the window holds: the largest there is ("max"), a
     percentile of the magnitudes, or so many times their root mean square. order: "heavy": heavy rows near the sense
     end, heavy columns near the driver, against losses in the wires; "model": as they are numbered. full_scale: of the
     converters: "max": nothing can clip; "calibrated": what ``activity`` makes likely (and see

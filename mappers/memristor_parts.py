@@ -78,8 +78,7 @@ def parts_of(network: Network, target: str, options: MapOptions, kernels: frozen
     """What comes into a population. kernels: the projections that are read as kernels."""
     some = links(network, target)
     rest = [x for x in some if x.name not in kernels]
-    parts = [_explicit(network, target, [x for x in rest if is_native(x, target, options) == native], native, options)
-             for native in (False, True)]
+    parts = [_explicit(network, target, group, name, options) for name, group in _groups(network, target, rest, options)]
     parts += [_kernel(target, x, options) for x in some if x.name in kernels]
     return tuple(p for p in parts if p is not None)
 
@@ -89,15 +88,28 @@ def is_native(link: Link, target: str, options: MapOptions) -> bool:
     return target in options.native or f"{link.source}->{target}" in options.native
 
 
-def _explicit(network: Network, target: str, some: Sequence[Link], native: bool, options: MapOptions) -> Part | None:
+def _groups(network: Network, target: str, some: Sequence[Link], options: MapOptions,
+            ) -> Iterator[tuple[str, list[Link]]]:
+    """(name, projections) of the parts whose synapses have their own cells: all that are written and all that are
+    native, or those of each source.
+    """
+    if options.scale == "source":
+        for source in sorted({x.source for x in some}):
+            yield link_name(network, source, target), [x for x in some if x.source == source]
+        return
+    for name, native in ((target, False), (_native_name(network, target), True)):
+        if own := [x for x in some if is_native(x, target, options) == native]:
+            yield name, own
+
+
+def _explicit(network: Network, target: str, some: Sequence[Link], name: str, options: MapOptions) -> Part | None:
     """The part whose synapses all have their own cells."""
-    n = network.populations[target].n
-    if not some or not (matrix := matrix_of(some, n)).weight.nnz:
+    n, native = network.populations[target].n, is_native(some[0], target, options)
+    if not (matrix := matrix_of(some, n)).weight.nnz:
         return None
-    each = options.scale == "neuron" and not native
+    each = options.scale != "matrix" and not native
     owner = matrix.weight.indices if each else np.zeros(matrix.weight.nnz, np.int64)
     owner_of = np.arange(n) if each else np.zeros(n, np.int64)
-    name = _native_name(network, target) if native else target
     return Part(name, target, native, matrix.weight.data, owner, owner_of, matrix, shape=_shape(some, network, target))
 
 
@@ -106,6 +118,14 @@ def _native_name(network: Network, target: str) -> str:
     name = f"{target}:native"
     while name in network.nodes:
         name += "_"
+    return name
+
+
+def link_name(network: Network, source: str, target: str) -> str:
+    """A name of a link that no node and no other link has: a lone > is found in no name but between the two."""
+    name = "->".join(x.replace(">", ">>") for x in (source, target))
+    while name in network.nodes:
+        name += "->"
     return name
 
 
@@ -124,7 +144,7 @@ def _kernel(target: str, link: Link, options: MapOptions) -> Part | None:
     channel, _ = np.nonzero(weight)
     if not len(channel):
         return None
-    each = options.scale == "neuron" and not native
+    each = options.scale != "matrix" and not native
     owner_of = np.repeat(np.arange(len(weight)) if each else np.zeros(len(weight), np.int64), positions(node))
     return Part(link.name, target, native, weight[weight != 0], channel if each else np.zeros_like(channel), owner_of,
                 kernel=Kernel(link.name, link.source, node))

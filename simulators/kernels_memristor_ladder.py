@@ -64,12 +64,14 @@ def by_rank(rank: Any, rows: Any, n: int, on: Any, mark: Any) -> None:
 
 @inner
 def disturb(key: Any, sample: int, t: int, unit: Any, siemens: Any, sigma: Any, on: Any, n: int, found: Any) -> None:
-    """found (rows, columns) S: the cells that are on in one read, with noise, and never less than 0."""
+    """found (rows, columns) S: the cells that are on in one read, with noise. It is not cut at 0 S, as a cut would make
+    weak cells stronger on average; elsewhere noise is Gaussian, too.
+    """
     c = siemens.shape[1]
     for i in range(n):
         j = on[i]
         for k in range(0, c, 2):
             one, two = normals(key[0], key[1], sample, t, unit + np.uint64(j * c + k))
-            found[j, k] = max(siemens[j, k] + sigma[j, k] * one, 0.0)
+            found[j, k] = siemens[j, k] + sigma[j, k] * one
             if k + 1 < c:
-                found[j, k + 1] = max(siemens[j, k + 1] + sigma[j, k + 1] * two, 0.0)
+                found[j, k + 1] = siemens[j, k + 1] + sigma[j, k + 1] * two

@@ -2,13 +2,15 @@
 
 A step: every block is read, once for every use, slice of the input and phase of its multiplexers; rows of a use that
 are not 0 are driven. Currents go through the wires to the converters, their codes to the digital neurons, which are
-those of the reference. A use or slice in which no row is driven is skipped: it counts as a read of 0 A, and takes no
-time. Blocks of one macro are read one after the other, macros beside each other.
+those of the reference. A use or slice in which no row is driven is skipped: it takes no time and no energy and is not
+counted, and the neurons get the code that its converters give for 0 A, which the controller has to know. Blocks of one
+macro are read one after the other, macros beside each other.
 
 Read noise is Gaussian, new in every read and for every channel by itself: with its exact variance for ideal wires, to
-first order and within 1 % through the wires of driven rows (hwsdk.simulators.wires_noise; that columns deviate a little
-together is left out), cell by cell for gated columns with resistance. Every number of it follows from the die and from
-sample, step, block, use, slice and channel alone.
+first order and within 1 % a column through the wires of driven rows (hwsdk.simulators.wires_noise; that columns deviate
+a little together is left out, which makes the noise of pairs that are subtracted up to some 5 % too small, and that of
+sums over many columns too large), cell by cell for gated columns with resistance. Every number of it follows from the
+die and from sample, step, block, use, slice and channel alone.
 
 Without read noise and without gated lines that have resistance, spikes and states are exactly those that
 hwsdk.simulators.reference gives for hwsdk.simulators.memristor_decode.network_of, for spikes and, where
@@ -137,10 +139,10 @@ def run(program: CrossbarProgram, stimulus: Stimulus, *, steps: int | None = Non
         Trace with the spikes of populations, v of those that do not fire, and outputs. counts, int64 (samples, steps):
         reads, of a block in one use and slice; phases, of all reads; phases_skipped, in which no row would be driven;
         row_drives, rows x phases; cell_reads, cells on driven rows, and column_reads, once for all phases of a read;
-        conversions; adc_clips, codes beyond the range; adds, in front of the neurons;
-        shift_bits, bits of the delay registers; neuron_updates; spikes. float64 (samples, steps): array_joules, what
-        the rows' drivers give while a phase settles and integrates; step_seconds, of the macro that takes longest.
-        float64 (samples, macros): macro_seconds.
+        conversions; adc_clips, codes beyond the range; adds: of each use that is read, its entries with a target, and
+        its channels for every slice but the first; shift_bits: steps of delay x distinct elements, of all segments;
+        neuron_updates; spikes. float64 (samples, steps): array_joules, what the rows' drivers give while a phase
+        settles and integrates; step_seconds, of the macro that takes longest. float64 (samples, macros): macro_seconds.
 
     Raises:
         DataError: the stimulus does not suit the program. OverflowInStrictMode: only with ``strict``; ADC_CLIP.

@@ -185,12 +185,15 @@ def read_back(program: CrossbarProgram, block_index: int, error: float, seed: in
 
 
 def read_sigma_of(program: CrossbarProgram, block_index: int, g: Array) -> Array:
-    """(R, C) S: standard deviation of the noise of one read of cells that have g (S); 0 without the stage "read"."""
+    """(R, C) S: standard deviation of the noise of one read of cells that have g (S); 0 without the stage "read", and
+    of pristine cells, as the laws are those of formed ones.
+    """
     p = program.physics
     if not p.has("read") or p.device.read.family == "none":
         return np.zeros(g.shape)
-    written = made(program, block_index).g if p.device.read.family == "pcm_1f" else None
-    return read_sigma(p.device.read, p.cell, g, p.seconds, written)
+    new = made(program, block_index)
+    sigma = read_sigma(p.device.read, p.cell, g, p.seconds, new.g if p.device.read.family == "pcm_1f" else None)
+    return np.where(new.alive, sigma, 0.0)
 
 
 def converters(program: CrossbarProgram, block_index: int) -> tuple[Array, Array]:

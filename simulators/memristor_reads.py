@@ -7,9 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwsdk.simulators import kernels_memristor_parts as parts
 from hwsdk.simulators.kernels_philox import normals
+from hwsdk.simulators.kernels_wires import ladder_columns
 from hwsdk.simulators.memristor_chip import BlockModel, to_channels
 from hwsdk.simulators.memristor_machine import Machine
-from hwsdk.simulators.wires import ladder, solve
+from hwsdk.simulators.wires import solve
 
 Floats = NDArray[np.float64]
 
@@ -60,19 +61,21 @@ def noisy(m: BlockModel, x: ArrayLike, volts: float, drawn: Floats) -> Floats:
     if m.ladder is None:
         return currents(m, x, volts) + np.sqrt(variance(m, x)) * drawn
     g = m.siemens.copy()
-    g[m.physical] = np.maximum(g[m.physical] + m.sigma[m.physical] * drawn.reshape(g.shape), 0.0)
+    g[m.physical] += m.sigma[m.physical] * drawn.reshape(g.shape)
     return _channels(m, through(m, g, np.asarray(x, np.float64), volts))
 
 
 def exact(m: BlockModel, x: ArrayLike, volts: float, n: int, rng: np.random.Generator) -> Floats:
     """(n, K) A of n reads whose noise is drawn cell by cell and goes through the wires without approximation.
 
-    One solution of the wires a read and group of columns. rng: not the stream of a run.
+    One solution of the wires a read and group of columns; driven rows, whose solution asks for it, have no cell below
+    0 S. rng: not the stream of a run.
     """
     inputs = np.asarray(x, np.float64)
     found = np.empty((n, m.block.channels))
     for k in range(n):
-        g = np.maximum(m.siemens + m.sigma * rng.standard_normal(m.siemens.shape), 0.0)
+        g = m.siemens + m.sigma * rng.standard_normal(m.siemens.shape)
+        g = g if m.ladder is not None else np.maximum(g, 0.0)
         found[k] = _channels(m, through(m, g, inputs, volts))
     return found
 
@@ -80,7 +83,10 @@ def exact(m: BlockModel, x: ArrayLike, volts: float, n: int, rng: np.random.Gene
 def through(m: BlockModel, g: Floats, x: Floats, volts: float) -> Floats:
     """(C) A of the columns for conductances g (R, C) S and inputs x (R), by a solution of the wires."""
     if m.ladder is not None:
-        return ladder(g[m.physical], x[m.physical] != 0, m.ladder.source, m.ladder.bit, volts)
+        on, c = np.flatnonzero(x[m.physical]), g.shape[1]
+        out: Floats = np.empty(c)
+        ladder_columns(g[m.physical], on, len(on), m.ladder.source, m.ladder.bit, volts, np.empty((3, c)), out)
+        return out
     found = volts * (x @ g)
     for group in m.groups:
         found[group.columns] = solve(g[np.ix_(group.rows, group.columns)], volts * x[group.rows], group.grid)

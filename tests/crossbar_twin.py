@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwsdk.simulators.wires import grid_of, ladder, ladder_of, solve
+from hwsdk.simulators.kernels_wires import ladder_column
+from hwsdk.simulators.wires import grid_of, ladder_of, solve
 
 MULTIPLY = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -148,7 +149,7 @@ class Twin:
             for row, r in enumerate(np.argsort(b.row_at)):
                 for c in range(b.columns):
                     z[r, c] = gauss(p.die, sample, t, unit + row * b.columns + c - c % 2)[c % 2]
-            g = np.maximum(g + m.sigma * z, 0)
+            g = g + m.sigma * z
         current, joules = self.through(m, g, x)
         self.count(sample, t, array_joules=joules)
         if m.ladder is None and m.noisy:
@@ -191,7 +192,9 @@ class Twin:
             return p.volts * (x @ g), float(p.volts**2 * (x**2 @ g).sum())
         if p.wires.topology == "gated":
             lines = ladder_of(row_at, p.wires, p.rows)
-            current = ladder(g, x != 0, lines.source, lines.bit, p.volts)
+            on = np.flatnonzero(x)  # noise may take a cell below 0 S, which wires.ladder would refuse
+            current = np.array([ladder_column(np.ascontiguousarray(column), on, len(on), lines.source, lines.bit,
+                                              p.volts) for column in g.T])
             return current, float(p.volts * current.sum())
         grid = grid_of(row_at, col_at, p.wires, p.rows)
         return solve(g, p.volts * x, grid), float(

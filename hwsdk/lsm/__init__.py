@@ -15,6 +15,7 @@ _LAZY = {
     "Native": "hwsdk.lsm.topology",
     "Sparse": "hwsdk.lsm.topology",
     "accuracy": "hwsdk.lsm.readout",
+    "align": "hwsdk.lsm.zeroshot",
     "chosen": "hwsdk.lsm.encode",
     "cochlea": "hwsdk.lsm.encode",
     "decide": "hwsdk.lsm.readout",
@@ -24,23 +25,27 @@ _LAZY = {
     "input_features": "hwsdk.lsm.features",
     "logistic": "hwsdk.lsm.readout",
     "preset": "hwsdk.lsm.presets",
+    "recognise": "hwsdk.lsm.zeroshot",
     "ridge": "hwsdk.lsm.readout",
     "score": "hwsdk.lsm.report",
     "send_on_delta": "hwsdk.lsm.encode",
+    "tune": "hwsdk.lsm.edge_of_chaos",
 }
 
 __all__ = [
-    "Dense", "Distance", "Gaussian", "Native", "Sparse", "accuracy", "chosen", "cochlea", "decide", "dvs", "folded",
-    "images", "input_features", "logistic", "preset", "ridge", "score", "send_on_delta",
+    "Dense", "Distance", "Gaussian", "Native", "Sparse", "accuracy", "align", "chosen", "cochlea", "decide", "dvs",
+    "folded", "images", "input_features", "logistic", "preset", "recognise", "ridge", "score", "send_on_delta", "tune",
 ]
 
 if TYPE_CHECKING:
+    from hwsdk.lsm.edge_of_chaos import tune
     from hwsdk.lsm.encode import chosen, cochlea, dvs, images, send_on_delta
     from hwsdk.lsm.features import input_features
     from hwsdk.lsm.presets import preset
     from hwsdk.lsm.readout import accuracy, decide, folded, logistic, ridge
     from hwsdk.lsm.report import score
     from hwsdk.lsm.topology import Dense, Distance, Gaussian, Native, Sparse
+    from hwsdk.lsm.zeroshot import align, recognise
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from crossbar_programs import CELL, NOISE, random_cells, random_data, random_pro
 from crossbar_twin import kirchhoff, philox
 
 from hwsdk.errors import ProgramError, UnsupportedError
-from hwsdk.ir.crossbar import Device, Wires
+from hwsdk.ir.crossbar import Device, Law, Wires
 from hwsdk.ir.data import Stimulus
 from hwsdk.simulators import memristor
 from hwsdk.simulators.kernels_philox import normals
@@ -195,3 +195,16 @@ def test_read_noise_of_gated_columns_is_what_a_ladder_lets_through():
     expected = ladder_noise_variance(g, x, m.ladder, 0.2, m.sigma)
     assert (expected < 0.8 * (0.2 * m.sigma[0, 0]) ** 2 * x.sum()).all()
     np.testing.assert_allclose(got.var(0) / expected, 1, atol=4.5 * np.sqrt(2 / n) + 0.02)
+
+
+@pytest.mark.parametrize("wires", [replace(WIRES, word=1e-6, bit=1e-6, driver=0.0, sense=0.0),
+                                   Wires("gated", 0.0, 0.0), Wires("gated", 1e-6, 1e-6)])
+def test_noise_of_weak_cells_is_gaussian_on_every_way(wires):
+    """A cut at 0 S would make them stronger on average and quieter; with a resistance of nothing nothing changes."""
+    g = np.full((16, 1), 0.02 * CELL.window)
+    program = readout(g, wires=wires, stages=("wires", "read"), device=Device(read=Law("range", {"a": 0.05})))
+    data = Stimulus.dense(np.ones((1, 20_000, 16)), program.input_shapes)
+    v = memristor.run(program, data, probes="all").states["sum", "v"][0, :, 0]
+    deviation = 0.05 * CELL.window * program.physics.volts * 4
+    assert abs(v.mean() - 16 * g[0, 0] * program.physics.volts) < 4 * deviation / np.sqrt(len(v))
+    assert v.std() == pytest.approx(deviation, rel=0.02)
