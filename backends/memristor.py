@@ -86,7 +86,7 @@ class MemristorBackend(OwnSimulatorOnly):
                                    fix="start from the float model")
         physics = own.physics(self.target, options.seed)
         require_laws(physics)
-        mapper.refuse_too_large(network, self.target, physics, own.map_options(options, None))
+        mapper.refuse_too_large(network, self.target, physics, own.map_options(options, physics, None))
         return Prepared(Lower()(network), physics)
 
     def compile(self, network: Network, options: CompileOptions, say: Callable[[str], None]) -> CrossbarProgram:
@@ -111,14 +111,15 @@ class MemristorBackend(OwnSimulatorOnly):
             run = reference.run(found.lowered, options.data)
         known = (*found.lowered.inputs, *found.lowered.populations)
         rates = None if run is None else {n: r for n, r in activity_of(run, options.data).items() if n in known}
-        program = mapper.map_network(found.lowered, self.target, found.physics, own.map_options(options, rates),
-                                     model_digest=digest, losses="", progress=say)
-        drift = ""
+        chosen = own.map_options(options, found.physics, rates)
+        program = mapper.map_network(found.lowered, self.target, found.physics, chosen, model_digest=digest, losses="",
+                                     progress=say)
+        told = ""
         if run is not None and options.data is not None:
             say("calibrate")
-            program = memristor_ranges.calibrated(program, options.data, run, own)
-            drift = drift_text(found.lowered, run, simulator.run(program, options.data))
-        return replace(program, losses=f"{program.losses}\n{drift}")
+            program, told = memristor_ranges.calibrated(program, options.data, run, own)
+            told += drift_text(found.lowered, run, simulator.run(program, options.data))
+        return replace(program, losses=f"{program.losses}\n{told}")
 
     def load(self, path: Path) -> CrossbarProgram:
         """Read a .hwx file; see CrossbarProgram.load and hwsdk.programs.crossbar_form."""

@@ -23,9 +23,10 @@ RUN = ("full_scale", "percentile", "compensate")
 class MemristorOptions:
     """What can be chosen for this target alone.
 
-    mapping: encoding, conv, subtract, scale (default "neuron"; not "source", which takes twice the time of a liquid's
-    step), clip, clip_at, order, share ("yes", "no"), spread,
-    native (populations or SOURCE->TARGET links, separated by commas); see hwsdk.mappers.memristor_options.MapOptions.
+    mapping: encoding (default "differential", or "sliced" where cells have fewer levels than the bits ask for), conv,
+    subtract, scale (default "neuron"; not "source", which takes twice the time of a liquid's step), clip, clip_at,
+    order, share ("yes", "no"), spread, native (populations or SOURCE->TARGET links, separated by commas); see
+    hwsdk.mappers.memristor_options.MapOptions.
     full_scale: of converters: "max" (all rows on), "calibrated" (the ``percentile`` of a block's currents on the
     calibration data), "auto": the latter where there are data. compensate: each channel's digital gain makes good what
     its wires lose on the calibration data.
@@ -69,12 +70,14 @@ class MemristorOptions:
                 raise
             raise UnsupportedError(error.what, where=error.where, code=error.code, fix=error.fix) from None
 
-    def map_options(self, options: CompileOptions, activity: Mapping[str, Any] | None) -> MapOptions:
-        """How the weights are written."""
+    def map_options(self, options: CompileOptions, physics: Physics, activity: Mapping[str, Any] | None) -> MapOptions:
+        """How the weights are written: by default over several pairs of cells where one has too few levels."""
         rates = {} if activity is None else dict(activity)
         calibrated = bool(rates) and self.full_scale != "max"
-        return MapOptions(**{"scale": "neuron", **self.mapping}, bits=options.bits, chips=options.chips, activity=rates,
-                          full_scale="calibrated" if calibrated else "max")
+        levels = physics.cell.levels if physics.has("levels") else None
+        encoding = "differential" if levels is None or levels >= 2 ** (options.bits - 1) else "sliced"
+        return MapOptions(**{"scale": "neuron", "encoding": encoding, **self.mapping}, bits=options.bits,
+                          chips=options.chips, activity=rates, full_scale="calibrated" if calibrated else "max")
 
 
 def _mapping(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hwsdk.ir.trace import Trace
 from hwsdk.mappers.memristor_range import with_full_scale, with_gains
 from hwsdk.programs.crossbar import Block, CrossbarProgram
 from hwsdk.simulators import wires
-from hwsdk.simulators.memristor_chip import BlockModel, linear, models, to_channels
+from hwsdk.simulators.memristor_chip import BlockModel, linear, models, to_channels, wired
 
 Floats = NDArray[np.float64]
 SAMPLES, READS, LADDERS = 32, 20_000, 256
@@ -20,39 +20,55 @@ MOST_GAIN = 4.0
 """A channel that loses more than three quarters of its current is not made good, nor is its noise made as large."""
 
 
-def calibrated(program: CrossbarProgram, data: Stimulus, run: Trace, options: MemristorOptions) -> CrossbarProgram:
+def calibrated(program: CrossbarProgram, data: Stimulus, run: Trace, options: MemristorOptions,
+               ) -> tuple[CrossbarProgram, str]:
     """The program with converters whose range is a percentile of the currents on the data, and with gains that make
-    good the mean loss in the wires, where that was asked for.
+    good the mean loss in the wires, where that was asked for; and what the wires take, as text.
 
     Args:
         run: the lowered network on the data.
     """
-    ranged = options.full_scale != "max" and any(b.converted for b in program.blocks)
-    if not (ranged or options.compensate):
-        return program
     actual = models(program, None, 1, False)
-    if ranged:
-        scales = {}
-        for b, model in zip(program.blocks, actual, strict=True):
-            currents = np.abs(currents_of(program, model, inputs_of(b, data, run)))
-            scales[b.name] = np.full(b.channels, np.percentile(currents, options.percentile)) if currents.size else \
-                np.zeros(b.channels)
-        program = with_full_scale(program, scales)
-    return with_gains(program, _gains(program, actual, data, run)) if options.compensate else program
+    if options.full_scale != "max" and any(b.converted for b in program.blocks):
+        program = with_full_scale(program, {
+            b.name: _percentile(np.abs(currents_of(program, m, inputs_of(b, data, run))), options.percentile)
+            for b, m in zip(program.blocks, actual, strict=True)})
+    if not wired(program.physics):
+        return program, ""
+    losses = [_loss(program, *x, data, run) for x in zip(_without_wires(program), actual, strict=True)]
+    if options.compensate:
+        gains = {b.name: np.clip(1 / np.maximum(1 - loss, 1e-9), 1.0, MOST_GAIN)
+                 for b, loss in zip(program.blocks, losses, strict=True)}
+        program = with_gains(program, gains)
+    return program, _told(program, losses, options.compensate)
 
 
-def _gains(program: CrossbarProgram, actual: tuple[BlockModel, ...], data: Stimulus, run: Trace) -> dict[str, Floats]:
-    """Block -> (K,): mean current of each channel without the resistance of wires over that with it."""
-    plain = models(program.with_stages(*(s for s in program.physics.stages if s != "wires")), None, 1, False)
-    found = {}
-    for b, ideal, model in zip(program.blocks, plain, actual, strict=True):
-        x = inputs_of(b, data, run)
-        x = x[:: max(1, len(x) // LADDERS)]
-        wanted, got = (np.abs(np.asarray(x @ ideal.weight)).sum(0), np.abs(currents_of(program, model, x)).sum(0))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gain = np.where(got > 0, wanted / got, 1.0)
-        found[b.name] = np.clip(gain, 1.0, MOST_GAIN)
-    return found
+def _percentile(currents: Floats, percentile: float) -> Floats:
+    """(K): one range for all channels of a block; 0 where nothing was read."""
+    return np.full(currents.shape[1], np.percentile(currents, percentile) if currents.size else 0.0)
+
+
+def _without_wires(program: CrossbarProgram) -> tuple[BlockModel, ...]:
+    return models(program.with_stages(*(s for s in program.physics.stages if s != "wires")), None, 1, False)
+
+
+def _loss(program: CrossbarProgram, ideal: BlockModel, model: BlockModel, data: Stimulus, run: Trace) -> Floats:
+    """(K): share of each channel's mean current that the wires take on the data, 0 where there is none."""
+    x = inputs_of(model.block, data, run)
+    x = x[:: max(1, len(x) // LADDERS)]
+    wanted, got = np.abs(x @ ideal.weight).sum(0), np.abs(currents_of(program, model, x)).sum(0)
+    return np.where(wanted > 0, 1 - got / np.where(wanted > 0, wanted, 1.0), 0.0)
+
+
+def _told(program: CrossbarProgram, losses: list[Floats], made_good: bool) -> str:
+    """A line for each population."""
+    lines = []
+    for target in dict.fromkeys(b.target for b in program.blocks):
+        own = np.concatenate([x for b, x in zip(program.blocks, losses, strict=True) if b.target == target])
+        remedy = "made good by digital gains" if made_good else "compensate=yes makes the mean good"
+        lines.append(f"{target}: wires take {own.mean():.1%} of the current on the calibration data, "
+                     f"{own.min():.1%} to {own.max():.1%} of a channel's ({remedy})\n")
+    return "".join(lines)
 
 
 def inputs_of(block: Block, data: Stimulus, run: Trace) -> Floats:

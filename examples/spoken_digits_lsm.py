@@ -3,12 +3,12 @@
     python -m examples.spoken_digits_lsm --corpus FOLDER [--neurons 1000] [--seeds 3] [--plot FILE.png] [--quick]
 
 A liquid of 256 neurons listens to 64 channels of FSDD recordings (6 speakers, trained on recordings 5 to 44, tested on
-0 to 4). Its random weights are written with 4 bits into crossbars of the target memristor with driven rows, and every
-cell misses its target by 10 % of the conductance window. Every channel drives three rows, so that the weights of inputs
-and of the recurrence, which share a scale, have about one size. Four ways to train the readout (hwsdk.lsm.calibrate):
-on the chip; on the float model; on a twin, made of the conductances that were read back; over other chips. Then the
-same chip with wires of 1 ohm a cell, where the twin has to model the wires. Each seed is another liquid and another
-die.
+0 to 4). Its random weights are written into crossbars of the target memristor with driven rows, with 15 steps a cell
+and clipped at 2.5 standard deviations; those of inputs and those of the recurrence have blocks and scales of their own
+(scale=source). Every cell misses its target by 10 % of the conductance window. Four ways to train the readout
+(hwsdk.lsm.calibrate): on the chip; on the float model; on a twin, made of the conductances that were read back; over
+other chips. Then the same chip with wires of 1 ohm a cell, where the twin has to model the wires. Each seed is another
+liquid and another die.
 """
 
 from __future__ import annotations
@@ -24,20 +24,17 @@ import numpy as np
 
 from examples.lsm_data import Split, corpus, spoken
 from hwsdk.backends.base import CompileOptions
-from hwsdk.ir.data import Events, Stimulus
 from hwsdk.ir.network import Network
 from hwsdk.lsm.calibrate import calibrate, compiled
 from hwsdk.lsm.features import features
-from hwsdk.lsm.liquid import network_of, recurrence
+from hwsdk.lsm.liquid import liquid
 from hwsdk.lsm.readout import accuracy, ridge
 from hwsdk.lsm.states import states
-from hwsdk.lsm.topology import Wiring, wiring
 from hwsdk.simulators.memristor import Chip, chip_of
 
 TARGET = "memristor"
-COPIES = 3
-"""Rows that a channel drives: weights of inputs are three times those of the recurrence at 256 neurons."""
-DEVICES = {"topology": "driven", "scale": "matrix", "clip": "sigmas", "write": 0.1, "stages": "levels,write"}
+DEVICES = {"topology": "driven", "scale": "source", "clip": "sigmas", "clip_at": 2.5, "write": 0.1,
+           "stages": "levels,write"}
 ROW = "{:<44}{:>16}{:>12}{:>12}"
 
 
@@ -68,23 +65,6 @@ CASES = (
 )
 
 
-def network_of_digits(neurons: int, seed: int) -> Network:
-    """The liquid, its inputs in COPIES."""
-    drawn = wiring(64, neurons, seed)
-    wide = Wiring(np.tile(drawn.w_in, (COPIES, 1)), drawn.w_rec)
-    return network_of(wide, c_in=0.15 / COPIES, c_rec=recurrence(neurons))
-
-
-def repeated(data: Stimulus) -> Stimulus:
-    """Every channel COPIES times."""
-    e = data.inputs["in"]
-    cell = e.sample.astype(np.int64) * e.n_steps + e.step
-    order = np.argsort(np.tile(cell, COPIES), kind="stable")
-    sample, step = (np.tile(x, COPIES)[order] for x in (e.sample, e.step))
-    index = np.concatenate([e.index + np.int32(e.n * k) for k in range(COPIES)])[order]
-    return Stimulus({"in": Events((e.n * COPIES,), e.n_samples, e.n_steps, sample, step, index)}, data.labels)
-
-
 def built(network: Network, seed: int, wired: bool, args: argparse.Namespace) -> Chip:
     """A die."""
     changes = {**DEVICES, "die": seed, "word_ohm": args.ohm, "bit_ohm": args.ohm}
@@ -97,8 +77,8 @@ def built(network: Network, seed: int, wired: bool, args: argparse.Namespace) ->
 def one_seed(data: Split, seed: int, args: argparse.Namespace, cases: Sequence[Case] = CASES,
              ) -> Iterator[tuple[str, float]]:
     """(name, accuracy on the test set) of the float model and every case."""
-    train, test = map(repeated, data)
-    network = network_of_digits(args.neurons, seed)
+    train, test = data
+    network = liquid(64, args.neurons, seed=seed)
     readout = ridge(states(network, train, threads=args.threads), train.labels)
     yield "float", accuracy(readout, states(network, test, threads=args.threads), test.labels)
     for wired in sorted({c.wired for c in cases}):
@@ -153,7 +133,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--corpus", help="folder with fsdd/; default HWSDK_CORPUS")
     p.add_argument("--neurons", type=int, default=256)
     p.add_argument("--seeds", type=int, default=3)
-    p.add_argument("--bits", type=int, default=4, help="of a weight")
+    p.add_argument("--bits", type=int, default=5, help="of a signed weight; 5 are 15 steps in each cell of a pair")
     p.add_argument("--ohm", type=float, default=1.0, help="of a wire segment from cell to cell")
     p.add_argument("--last", type=int, default=44, help="last recording that is trained on; the first is 5")
     p.add_argument("--chips", type=int, default=1)

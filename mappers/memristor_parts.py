@@ -78,7 +78,8 @@ def parts_of(network: Network, target: str, options: MapOptions, kernels: frozen
     """What comes into a population. kernels: the projections that are read as kernels."""
     some = links(network, target)
     rest = [x for x in some if x.name not in kernels]
-    parts = [_explicit(network, target, group, name, options) for name, group in _groups(network, target, rest, options)]
+    parts = [_explicit(network, target, group, name, options)
+             for name, group in _groups(network, target, rest, options)]
     parts += [_kernel(target, x, options) for x in some if x.name in kernels]
     return tuple(p for p in parts if p is not None)
 
