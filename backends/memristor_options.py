@@ -24,8 +24,8 @@ class MemristorOptions:
     """What can be chosen for this target alone.
 
     mapping: encoding (default "differential", or "sliced" where cells have fewer levels than the bits ask for), conv,
-    subtract, scale (default "neuron"; not "source", which takes twice the time of a liquid's step), clip, clip_at,
-    order, share ("yes", "no"), spread, native (populations or SOURCE->TARGET links, separated by commas); see
+    subtract, scale (default "neuron", as "source" takes more phases and conversions), clip, clip_at, order,
+    share ("yes", "no"), spread, native (populations or SOURCE->TARGET links, separated by commas); see
     hwsdk.mappers.memristor_options.MapOptions.
     full_scale: of converters: "max" (all rows on), "calibrated" (the ``percentile`` of a block's currents on the
     calibration data), "auto": the latter where there are data. compensate: each channel's digital gain makes good what

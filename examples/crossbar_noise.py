@@ -77,7 +77,7 @@ def plot(found: Sequence[Curve], floats: float | None, title: str, path: str) ->
     figure = Figure(figsize=(9, 3.2), dpi=150, layout="constrained")
     for axes, curve in zip(figure.subplots(1, len(found), sharey=True), found, strict=True):
         y = np.array([[r.values.mean(), r.values.min(), r.values.max()] for r in curve.reports]).T * 100
-        axes.errorbar(curve.at, y[0], yerr=(y[0] - y[1], y[2] - y[0]), fmt="o-", capsize=3, markersize=4,
+        axes.errorbar(curve.at, y[0], yerr=np.maximum((y[0] - y[1], y[2] - y[0]), 0), fmt="o-", capsize=3, markersize=4,
                       color="#2f6db5")
         if floats is not None:
             axes.axhline(100 * floats, color="#8a8f98", linestyle="--", linewidth=1)

@@ -9,6 +9,10 @@ and clipped at 2.5 standard deviations; those of inputs and those of the recurre
 (hwsdk.lsm.calibrate): on the chip; on the float model; on a twin, made of the conductances that were read back; over
 other chips. Then the same chip with wires of 1 ohm a cell, where the twin has to model the wires. Each seed is another
 liquid and another die.
+
+Found with 3 seeds: float 93.4 %; without wires in situ 93.1, the float readout 40.7, twin read back within 0.5 % 92.4
+and within 2 % 88.1, pool 47.1; with wires in situ 92.9, the float readout 40.2, twin 93.6, twin without wires 75.8.
+1,000 neurons, one seed: float 98.0, in situ 97.3, the float readout 50.0.
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ from hwsdk.simulators.kernels_memristor_parts import (
     TOTAL,
     UPDATES,
     USES,
+    merged,
 )
 from hwsdk.simulators.kernels_memristor_read import code_beyond, convert, gather, joules, largest, pick, read
 from hwsdk.simulators.kernels_sync import inner, kernel
@@ -99,7 +100,7 @@ def take_inputs(run: Any, t: int) -> None:
             active[run.feed[1, i]] += 1
 
 
-@inner
+@merged
 def read_block(net: Any, run: Any, b: int, t: int, strict: bool) -> bool:
     """Read a block in all its uses and add what it gives to the inputs of its target; False if it must stop."""
     block = net.blocks[b]
@@ -127,7 +128,7 @@ def read_block(net: Any, run: Any, b: int, t: int, strict: bool) -> bool:
     return True
 
 
-@inner
+@merged
 def read_use(net: Any, run: Any, b: int, use: int, t: int, n: int, ones: bool, strict: bool) -> bool:
     """All slices of one use, and their sum of what was converted; False if a clip must stop the run."""
     k, bits, rest = net.blocks[b, CHANNELS], net.settings[DAC_BITS], net.blocks[b, CHANNEL_AT]
@@ -153,7 +154,7 @@ def read_use(net: Any, run: Any, b: int, use: int, t: int, n: int, ones: bool, s
     return True
 
 
-@inner
+@merged
 def read_slice(net: Any, run: Any, b: int, use: int, piece: int, t: int, sliced: int, n: int, ones: bool,
                factor: float, strict: bool) -> bool:
     """One read, its conversion, and its place in the sum of slices; False if a clip must stop the run."""

@@ -5,11 +5,17 @@ Few arrays with named rows and columns: every one makes the kernels longer to co
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+_njit: Any = njit
+merged = _njit(inline="always", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+"""As hwsdk.simulators.kernels_sync.inner, for long functions with one caller: compiled as a part of it. A chain of n
+functions is otherwise optimised n times, each with all that it calls: a third of the time until the first run.
+"""
 Ints = NDArray[np.int64]
 Words = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -30,12 +36,12 @@ SLICES = 2 * NEGATIVE
 IDEAL, ALL, SOME = range(3)
 """Values of CONVERTERS: how many channels of a block have a real one."""
 SIZES = ("ROWS", "CHANNELS", "COLUMNS", "USES", "ENTRIES", "PHASE_COUNT", "MACRO", "PARTS", "QUADRATIC", "CONVERTERS",
-         "GATED", "NOISY", "TERMS", "RESTS", "LOW", "HIGH", "TARGET", "FIRST", "LAST", "STRIDE")
+         "GATED", "NOISY", "TERMS", "RESTS", "LOW", "HIGH", "TARGET", "FIRST", "LAST")
 PLACES = ("SEGMENT_AT", "CHANNEL_AT", "ROW_AT", "COLUMN_AT", "SOURCE_AT", "WEIGHT_AT", "ENTRY_AT", "OUT_AT", "CELL_AT",
           "POWER_AT", "UNIT_AT", "VARIANCE_AT", "FORM_AT", "SIGN_AT")
 """Columns of Net.blocks, see there."""
 (ROWS, CHANNELS, COLUMNS, USES, ENTRIES, PHASE_COUNT, MACRO, PARTS, QUADRATIC, CONVERTERS, GATED, NOISY, TERMS, RESTS,
- LOW, HIGH, TARGET, FIRST, LAST, STRIDE, SEGMENT_AT, CHANNEL_AT, ROW_AT, COLUMN_AT, SOURCE_AT, WEIGHT_AT, ENTRY_AT,
+ LOW, HIGH, TARGET, FIRST, LAST, SEGMENT_AT, CHANNEL_AT, ROW_AT, COLUMN_AT, SOURCE_AT, WEIGHT_AT, ENTRY_AT,
  OUT_AT, CELL_AT, POWER_AT, UNIT_AT, VARIANCE_AT, FORM_AT, SIGN_AT) = range(len(SIZES) + len(PLACES))
 SENDER, SENT_AT, DELAY, STOP = range(4)
 """Columns of Net.segments."""
@@ -49,6 +55,8 @@ INPUTS, DAC_BITS, SHIFT_BITS, ALL_COLUMNS = range(4)
 """Entries of Net.settings."""
 VOLTS, CONDUCTS, PHASE_SECONDS = range(3)
 """Entries of Net.amounts."""
+KEPT = 128
+"""Columns of ladders whose variances are walked at once, so that what is kept of them stays in a near cache."""
 RAW, CURRENT, VARIANCE, TOTAL = range(4)
 """Rows of Run.currents."""
 BLOCK, CHANNEL, AT_STEP, CODE, N_READS = range(5)
@@ -60,8 +68,8 @@ class Net(NamedTuple):
 
     blocks (B+1, ...): sizes, and where a block's part of the other arrays begins. PARTS: of the power, 1 or as many as
     phases; QUADRATIC: is it a matrix a part? GATED: by ladders; NOISY; TERMS: of the forms; RESTS: is a code at 0 A not
-    0? LOW, HIGH: codes. TARGET: first neuron of the target; FIRST, LAST: those in it that get something. STRIDE: random
-    draws of a read, the first of which is UNIT_AT.
+    0? LOW, HIGH: codes. TARGET: first neuron of the target; FIRST, LAST: those in it that get something. UNIT_AT:
+    random draws, one a channel, of all slices of its uses.
 
     segments (S, 4): sender and place of its first element in the ring, steps of delay, the row after the last one.
     row_source: use by use. weight: A per unit of input and channel, with the converter's gain. variance: A^2 of read
@@ -111,8 +119,8 @@ class Run(NamedTuple):
 
     Room for one read: rows and x (2, rows): those that are driven and their inputs, and one slice of them; ends (2,
     segments); currents (4, channels) A: raw, converted, variance, and the sum of slices; terms (terms + 1, columns);
-    sums (2, N): of a block, and of all blocks; busy (macros): phases. Of ladders: on (2, rows), columns (4, columns),
-    cells (rows x columns).
+    sums (2, N): of a block, and of all blocks; busy (macros): phases. Of ladders: on (2, rows); columns (5, columns):
+    scratch, currents and variances; kept (2, rows, KEPT): scratch.
 
     counts (steps, STEP_COUNTS), amounts (steps, STEP_AMOUNTS), macros: seconds of each; stop. spikes (2, room): step,
     neuron. column (N): where the states of a neuron are recorded, or -1; states (2, steps, columns). reads (room, 5 +
@@ -135,7 +143,7 @@ class Run(NamedTuple):
     busy: Ints
     on: Ints
     columns: Floats
-    cells: Floats
+    kept: Floats
     terms: Singles
     counts: Ints
     amounts: Floats

@@ -45,13 +45,13 @@ from hwsdk.simulators.kernels_memristor_parts import (
     SOURCE_AT,
     STEP,
     STOP,
-    STRIDE,
     TERMS,
     UNIT_AT,
     VARIANCE,
     VARIANCE_AT,
     VOLTS,
     WEIGHT_AT,
+    merged,
 )
 from hwsdk.simulators.kernels_philox import normals
 from hwsdk.simulators.kernels_sync import inner
@@ -182,8 +182,8 @@ def add_forms(form: Any, sign: Any, terms: Any, channel: Any, own: Any, rows: An
 
 
 @inner
-def add_noise(net: Any, run: Any, b: int, unit: Any, t: int, rows: Any, x: Any, n: int) -> None:
-    """Read noise of one read, on the currents in ``run.currents``."""
+def variances(net: Any, run: Any, b: int, rows: Any, x: Any, n: int) -> None:
+    """Variances of the channels' currents in one read of driven rows."""
     block = net.blocks[b]
     r, c, k, q = block[ROWS], block[COLUMNS], block[CHANNELS], block[TERMS]
     own, at, signs, column = run.currents[VARIANCE, :k], block[FORM_AT], block[SIGN_AT], block[COLUMN_AT]
@@ -194,7 +194,6 @@ def add_noise(net: Any, run: Any, b: int, unit: Any, t: int, rows: Any, x: Any, 
     else:
         at = block[VARIANCE_AT]
         add_squares(net.variance[at : at + r * k].reshape(r, k), own, rows, x, n)
-    draw(net.key, run.sample, t, unit, own, run.currents[RAW, :k])
 
 
 @inner
@@ -283,21 +282,23 @@ def code_beyond(net: Any, run: Any, b: int, c: int) -> int:
     return int(code) if code < block[LOW] or code > block[HIGH] else 0
 
 
-@inner
+@merged
 def read(net: Any, run: Any, b: int, use: int, piece: int, t: int, sliced: int, n: int, ones: bool) -> float:
     """Currents of one read in ``run.currents``, before conversion -> J in all its phases. sliced: row of ``run.rows``.
     """
     block, rows, x = net.blocks[b], run.rows[sliced], run.x[sliced]
     r, k, total = block[ROWS], block[CHANNELS], 0.0
     current = run.currents[RAW, :k]
-    unit = np.uint64(block[UNIT_AT]) + np.uint64(use * SLICES + piece) * np.uint64(block[STRIDE])
     if block[GATED]:
-        ladders(net, run, b, unit, t, rows, n)
+        ladders(net, run, b, rows, n)
     else:
         at, ends = block[WEIGHT_AT], run.ends[sliced, : net.blocks[b + 1, SEGMENT_AT] - block[SEGMENT_AT]]
         sum_currents(net.weight[at : at + r * k].reshape(r, k), current, run.currents[CURRENT, :k], rows, x, ends, ones)
         if block[NOISY]:
-            add_noise(net, run, b, unit, t, rows, x, n)
+            variances(net, run, b, rows, x, n)
+    if block[NOISY]:
+        unit = np.uint64(block[UNIT_AT]) + np.uint64(use * SLICES + piece) * np.uint64(k)
+        draw(net.key, run.sample, t, unit, run.currents[VARIANCE, :k], current)
     for part in range(block[PARTS]):
         total += joules(net, run, b, rows, x, n, part)
     return total

@@ -295,58 +295,76 @@ def ladder_patterns(g: Any, patterns: Any, source: Any, bit: Any, volts: float, 
 
 @kernel
 def ladder_variance(g: Any, sigma: Any, active: Any, n_active: int, source: Any, bit: Any, volts: float, kept: Any,
-                    state: Any, out: Any) -> None:
-    """First-order variance in A^2 of ``ladder_columns`` for independent deviations of standard deviation sigma.
+                    state: Any, current: Any, out: Any) -> None:
+    """``ladder_columns``, and its first-order variance in A^2 for independent deviations of standard deviation sigma.
 
     The total conductance of a column changes by (d / volts)^2 for a change of the cell with d V across it.
-    g, sigma (M, N) S; kept (2, M, N), state (3, N) scratch; out (N).
+    g, sigma (M, N) S; kept (2, n_active or more, W), state (3, W) scratch for W columns at a time, few enough for a
+    near cache; current, out (N).
     """
-    n = g.shape[1]
+    n, width = g.shape[1], kept.shape[2]
+    current[:] = 0.0
     out[:] = 0.0
-    if n_active == 0 or volts == 0.0:
+    if n_active == 0:
         return
-    _ladder_up(g, active, n_active, source, bit, kept, state)
-    total, d = state[0], state[1]
-    s, last = 0.0, active[0]
-    for j in range(last + 1):
-        s += source[j]
-    for k in range(n):
-        y, u = kept[0, last, k], kept[1, last, k]
-        whole = 1.0 / ((s + state[2, k]) * y + u * u)
-        total[k], d[k] = y * whole, u * whole
-    for i in range(n_active):
-        here = active[i]
-        s, b = 0.0, 0.0
-        for j in range(last, here):
-            s += source[j + 1]
-            b += bit[j]
-        for k in range(n):
-            if i > 0:
-                turned = (s + b) * kept[1, here, k] - s
-                d[k] = (d[k] + turned * total[k]) / (1.0 + (s + b) * kept[0, here, k])
-            moved = sigma[here, k] * d[k] * d[k] * volts
-            out[k] += moved * moved
-        last = here
+    for first in range(0, n, width):
+        stop = min(first + width, n)
+        y, f, d = state[0, : stop - first], state[1, : stop - first], state[2, : stop - first]
+        _ladder_up(g, active, n_active, source, bit, first, kept, y, f)
+        s, u, now = 0.0, kept[1, 0], current[first:stop]
+        for j in range(active[0] + 1):
+            s += source[j]
+        for k in range(len(y)):
+            whole = (s + f[k]) * y[k] + u[k] * u[k]
+            now[k] = volts * y[k] / whole
+            y[k] /= whole
+            d[k] = u[k] / whole
+        _ladder_down(sigma, active, n_active, source, bit, first, volts, kept, y, d, out[first:stop])
 
 
 @inner
-def _ladder_up(g: Any, active: Any, n_active: int, source: Any, bit: Any, kept: Any, state: Any) -> None:
-    """The walk of ``ladder_columns``, with y and u of every active row in kept and f in state[2]."""
-    last, f = active[n_active - 1], state[2]
+def _ladder_up(g: Any, active: Any, n_active: int, source: Any, bit: Any, first: int, kept: Any, y: Any, f: Any,
+               ) -> None:
+    """The walk of ``ladder_columns`` over the columns from ``first`` on; in kept, of each active row: its share, and u.
+    """
+    last, stop = active[n_active - 1], first + len(y)
     b = 0.0
     for j in range(last, len(bit)):
         b += bit[j]
-    for k in range(g.shape[1]):
-        kept[0, last, k], kept[1, last, k], f[k] = g[last, k], 1.0, b
+    row, u = g[last, first:stop], kept[1, n_active - 1]
+    for k in range(len(y)):
+        y[k], u[k], f[k] = row[k], 1.0, b
     for i in range(n_active - 2, -1, -1):
         here, after = active[i], active[i + 1]
         s, b = 0.0, 0.0
         for j in range(here, after):
             s += source[j + 1]
             b += bit[j]
-        for k in range(g.shape[1]):
-            y, u = kept[0, after, k], kept[1, after, k]
-            share = 1.0 / (1.0 + (s + b) * y)
-            f[k] += (s * b * y + s * (1.0 - u) * (1.0 - u) + b * u * u) * share
-            kept[1, here, k] = (s * y + u) * share
-            kept[0, here, k] = g[here, k] + y * share
+        row, shares, u, new = g[here, first:stop], kept[0, i + 1], kept[1, i + 1], kept[1, i]
+        for k in range(len(y)):
+            share = 1.0 / (1.0 + (s + b) * y[k])
+            w = 1.0 - u[k]
+            f[k] += (s * b * y[k] + s * w * w + b * u[k] * u[k]) * share
+            new[k] = (s * y[k] + u[k]) * share
+            y[k] = row[k] + y[k] * share
+            shares[k] = share
+
+
+@inner
+def _ladder_down(sigma: Any, active: Any, n_active: int, source: Any, bit: Any, first: int, volts: float, kept: Any,
+                 total: Any, d: Any, out: Any) -> None:
+    """The way back: d of row after row, and what the cells' deviations make of it. total: A of a column per V."""
+    stop = first + len(d)
+    for i in range(n_active):
+        row = sigma[active[i], first:stop]
+        if i > 0:
+            s, b = 0.0, 0.0
+            for j in range(active[i - 1], active[i]):
+                s += source[j + 1]
+                b += bit[j]
+            shares, u = kept[0, i], kept[1, i]
+            for k in range(len(d)):
+                d[k] = (d[k] + ((s + b) * u[k] - s) * total[k]) * shares[k]
+        for k in range(len(d)):
+            moved = row[k] * d[k] * d[k] * volts
+            out[k] += moved * moved

@@ -7,10 +7,14 @@ counted, and the neurons get the code that its converters give for 0 A, which th
 macro are read one after the other, macros beside each other.
 
 Read noise is Gaussian, new in every read and for every channel by itself: with its exact variance for ideal wires, to
-first order and within 1 % a column through the wires of driven rows (hwsdk.simulators.wires_noise; that columns deviate
-a little together is left out, which makes the noise of pairs that are subtracted up to some 5 % too small, and that of
-sums over many columns too large), cell by cell for gated columns with resistance. Every number of it follows from the
-die and from sample, step, block, use, slice and channel alone.
+first order through wires with resistance. Of driven rows it is within 1 % a column (hwsdk.simulators.wires_noise; that
+columns deviate a little together is left out, which makes the noise of pairs that are subtracted up to some 5 % too
+small, and that of sums over many columns too large). Gated columns are ladders that know nothing of each other, so that
+variances of a channel's columns add up; where lines take half of the current, noise of 5 or 10 % of a cell's window
+has a standard deviation within 0.5 %, and a mean 0.03 or 0.1 % too large; where they take 60 % of that of a few cells,
+a standard deviation 1 or 2 % too small (of single columns up to 5 %), and a mean 0.1 or 0.5 % too large (measured by
+Chip.exact_reads, which draws noise cell by cell). Array energy is that of the read without noise. Every
+number follows from the die and from sample, step, block, use, slice and channel alone.
 
 Without read noise and without gated lines that have resistance, spikes and states are exactly those that
 hwsdk.simulators.reference gives for hwsdk.simulators.memristor_decode.network_of, for spikes and, where

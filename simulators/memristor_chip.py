@@ -73,11 +73,6 @@ class BlockModel:
         return int(self.phase.max(initial=0)) + 1
 
     @property
-    def draws(self) -> int:
-        """Random numbers that a read can take: one a channel, or one a cell where noise is drawn cell by cell."""
-        return self.block.channels if self.ladder is None else self.block.rows * self.block.columns
-
-    @property
     def noisy(self) -> bool:
         """Does every read differ?"""
         return bool(self.sigma.any())

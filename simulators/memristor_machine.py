@@ -160,7 +160,7 @@ def _sizes(program: CrossbarProgram, m: BlockModel) -> dict[str, int]:
         "CONVERTERS": _real(program, b), "GATED": m.ladder is not None, "NOISY": m.noisy,
         "TERMS": 0 if m.forms is None else len(m.forms[1]), "RESTS": bool(_rest(program, m).any()),
         "LOW": b.code_min, "HIGH": b.code_max,
-        "FIRST": int(out.min()) if out.size else 0, "LAST": int(out.max()) + 1 if out.size else 0, "STRIDE": m.draws}
+        "FIRST": int(out.min()) if out.size else 0, "LAST": int(out.max()) + 1 if out.size else 0}
 
 
 def _room(m: BlockModel) -> dict[str, int]:
@@ -170,7 +170,7 @@ def _room(m: BlockModel) -> dict[str, int]:
         "SEGMENT_AT": len(b.segments), "CHANNEL_AT": b.channels, "ROW_AT": b.rows, "COLUMN_AT": b.columns,
         "SOURCE_AT": b.row_source.size, "WEIGHT_AT": m.weight.size, "ENTRY_AT": len(b.entry_channel),
         "OUT_AT": b.entry_out.size, "CELL_AT": m.siemens.size * ladder, "POWER_AT": m.power.size,
-        "UNIT_AT": b.uses * parts.SLICES * m.draws, "VARIANCE_AT": 0 if m.variance is None else m.variance.size,
+        "UNIT_AT": b.uses * parts.SLICES * b.channels, "VARIANCE_AT": 0 if m.variance is None else m.variance.size,
         "FORM_AT": 0 if m.forms is None else m.forms[0].size, "SIGN_AT": 0 if m.forms is None else m.forms[1].size}
 
 

@@ -1,4 +1,4 @@
-"""Single reads of a die: currents, their noise as a run draws it, and the same noise cell by cell, which is exact."""
+"""Single reads of a die: currents, their noise as a run draws it, and noise cell by cell, which is exact."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hwsdk.simulators.kernels_philox import normals
 from hwsdk.simulators.kernels_wires import ladder_columns
 from hwsdk.simulators.memristor_chip import BlockModel, to_channels
 from hwsdk.simulators.memristor_machine import Machine
-from hwsdk.simulators.wires import solve
+from hwsdk.simulators.wires import ladder_noise_variance, solve
 
 Floats = NDArray[np.float64]
 
@@ -30,9 +30,13 @@ def currents(m: BlockModel, x: ArrayLike, volts: float) -> Floats:
     return total
 
 
-def variance(m: BlockModel, x: ArrayLike) -> Floats:
-    """(K) A^2: of the read noise of a run for inputs x (R); 0 for gated columns with resistance, see ``exact``."""
+def variance(m: BlockModel, x: ArrayLike, volts: float) -> Floats:
+    """(K) A^2: of the read noise of a run for inputs x (R)."""
     inputs, found = np.asarray(x, np.float64), np.zeros(m.block.channels)
+    if m.ladder is not None:
+        p = m.physical
+        np.add.at(found, m.block.channel, ladder_noise_variance(m.siemens[p], inputs[p], m.ladder, volts, m.sigma[p]))
+        return found * m.gain**2
     if m.variance is not None:
         found += inputs**2 @ m.variance
     if m.forms is not None:
@@ -44,25 +48,18 @@ def variance(m: BlockModel, x: ArrayLike) -> Floats:
 
 
 def draws(machine: Machine, block: int, *, sample: int, step: int, use: int = 0, piece: int = 0) -> Floats:
-    """(draws of a read) standard normal numbers of any one read, as a run has them. piece: slice of the input."""
+    """(K) standard normal numbers of any one read, as a run has them. piece: slice of the input."""
     own, key = machine.net.blocks[block], machine.net.key
-    n = int(own[parts.STRIDE])
-    first = int(own[parts.UNIT_AT]) + (use * parts.SLICES + piece) * n
-    width = int(own[parts.COLUMNS]) if own[parts.GATED] else n
-    found = np.empty((n // width, width + 1))
-    for row, line in enumerate(found):  # of ladders, cells by physical row
-        for k in range(0, width, 2):
-            line[k : k + 2] = normals(key[0], key[1], sample, step, np.uint64(first + row * width + k))
-    return np.ascontiguousarray(found[:, :width]).ravel()
+    n = int(own[parts.CHANNELS])
+    first, found = int(own[parts.UNIT_AT]) + (use * parts.SLICES + piece) * n, np.empty(n + 1)
+    for k in range(0, n, 2):
+        found[k : k + 2] = normals(key[0], key[1], sample, step, np.uint64(first + k))
+    return found[:n]
 
 
 def noisy(m: BlockModel, x: ArrayLike, volts: float, drawn: Floats) -> Floats:
     """(K) A of one read with the standard normal numbers ``draws``."""
-    if m.ladder is None:
-        return currents(m, x, volts) + np.sqrt(variance(m, x)) * drawn
-    g = m.siemens.copy()
-    g[m.physical] += m.sigma[m.physical] * drawn.reshape(g.shape)
-    return _channels(m, through(m, g, np.asarray(x, np.float64), volts))
+    return currents(m, x, volts) + np.sqrt(variance(m, x, volts)) * drawn
 
 
 def exact(m: BlockModel, x: ArrayLike, volts: float, n: int, rng: np.random.Generator) -> Floats:

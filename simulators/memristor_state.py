@@ -25,14 +25,14 @@ def start(machine: Machine, sample: int, given: Feed, steps: int, column: Words,
                       for s in ("u_init", "v_init")])
     rows, channels, columns = (max((getattr(b, a) for b in bs), default=0) for a in ("rows", "channels", "columns"))
     segments = max((len(b.segments) for b in bs), default=0)
-    cells = max((b.rows * b.columns * (x.noisy and x.ladder is not None) for b, x in zip(bs, m.models, strict=True)),
-                default=0)
+    ladders = max((x.block.rows for x in m.models if x.noisy and x.ladder is not None), default=0)
     terms = max((len(x.forms[1]) + 1 for x in m.models if x.forms is not None), default=0)
     phases, powers = max((x.phases for x in m.models), default=1), max((len(x.power) for x in m.models), default=1)
     return parts.Run(
         sample, *given, state, _ints(n), np.zeros((m.depth, m.elements)), _ints(m.depth, senders), _ints(2, rows),
         np.zeros((2, rows)), _ints(2, segments), np.zeros((4, channels)), np.zeros((2, n)), _ints(p.macros),
-        _ints(2, rows), np.zeros((4, columns)), np.zeros(cells), np.zeros((terms, columns), np.float32),
+        _ints(2, rows), np.zeros((5, columns)), np.zeros((2, ladders, parts.KEPT)),
+        np.zeros((terms, columns), np.float32),
         _ints(steps, len(parts.STEP_COUNTS)),
         np.zeros((steps, len(parts.STEP_AMOUNTS))), np.zeros(p.macros), _ints(5),
         np.zeros((2, max(MIN_BUFFER, 2 * n)), np.int32), column, np.zeros((2, steps, int(column.max(initial=-1)) + 1)),

@@ -64,7 +64,7 @@ def ladder_noise_variance(g: ArrayLike, active: ArrayLike, lines: Ladder, volts:
                         fix="give g and sigma (M, N), active (M,), segments of M rows")
     out = np.empty(n)
     ladder_variance(cells, spread, on, len(on), lines.source, lines.bit, float(volts), np.empty((2, m, n)),
-                    np.empty((3, n)), out)
+                    np.empty((3, n)), np.empty(n), out)
     return out
 
 

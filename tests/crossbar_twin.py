@@ -79,16 +79,15 @@ class Twin:
     def step(self, sample, t):
         sums = {p.name: np.zeros(p.n) for p in self.program.populations}
         unit = 0
-        for b, (block, m) in enumerate(zip(self.program.blocks, self.models, strict=True)):
-            draws = block.rows * block.columns if m.ladder is not None else block.channels
+        for b, block in enumerate(self.program.blocks):
             own = np.zeros(len(sums[block.target]))
             for use in range(block.uses):
-                total = self.use(sample, t, b, use, unit + use * 64 * draws)
+                total = self.use(sample, t, b, use, unit + use * 64 * block.channels)
                 for e, k in enumerate(block.entry_channel):
                     if (o := block.entry_out[use, e]) >= 0:
                         own[o] += block.entry_coef[e] * total[k]
             sums[block.target] += own
-            unit += block.uses * 64 * draws
+            unit += block.uses * 64 * block.channels
         for p in self.program.populations:
             self.neurons(p, sample, t, sums[p.name])
 
@@ -98,14 +97,13 @@ class Twin:
 
     def use(self, sample, t, b, use, unit):
         block, m = self.program.blocks[b], self.models[b]
-        draws = block.rows * block.columns if m.ladder is not None else block.channels
         total, reads, phases = np.zeros(block.channels), 0, len(set(block.phase.tolist()))
         for number, factor, x in self.slices(self.rows(sample, t, block, use)):
             if not x.any():
                 total += factor * self.convert(block, m, np.zeros(block.channels))[0]
                 self.count(sample, t, phases_skipped=phases)
                 continue
-            current = self.currents(m, x, sample, t, unit + number * draws)
+            current = self.currents(m, x, sample, t, unit + number * block.channels)
             converted, clips = self.convert(block, m, current)
             total += factor * converted
             reads += 1
@@ -143,22 +141,19 @@ class Twin:
     def currents(self, m, x, sample, t, unit):
         """Currents of the channels, by a solution of the wires, with noise; energy from dense arithmetic."""
         p, b = self.program.physics, m.block
-        g = m.siemens
-        if m.ladder is not None and m.noisy:
-            z = np.zeros(g.shape)
-            for row, r in enumerate(np.argsort(b.row_at)):
-                for c in range(b.columns):
-                    z[r, c] = gauss(p.die, sample, t, unit + row * b.columns + c - c % 2)[c % 2]
-            g = g + m.sigma * z
-        current, joules = self.through(m, g, x)
+        current, joules = self.through(m, m.siemens, x)
         self.count(sample, t, array_joules=joules)
-        if m.ladder is None and m.noisy:
+        if m.noisy:
             var = self.variance(m, x)
             z = [gauss(p.die, sample, t, unit + k - k % 2)[k % 2] for k in range(b.channels)]
             current = current + np.sqrt(var) * np.array(z)
         return current
 
     def variance(self, m, x):
+        if m.ladder is not None:
+            found = np.zeros(m.block.channels)
+            np.add.at(found, m.block.channel, self.by_difference(m, x))
+            return found * m.gain**2
         if m.forms is None:
             found = np.zeros(m.block.channels)
             np.add.at(found, m.block.channel, x**2 @ (self.program.physics.volts * m.sigma) ** 2)
@@ -167,6 +162,21 @@ class Twin:
         own = x**2 @ form[:, -1] + sum(s * (x @ form[:, q]) ** 2 for q, s in enumerate(sign))
         found = np.zeros(m.block.channels)
         np.add.at(found, m.block.channel, np.maximum(own, 0))
+        return found
+
+    def by_difference(self, m, x):
+        """(C) A^2 of gated columns: every cell is moved up and down a little."""
+        b, p = m.block, self.program.physics
+        lines, rows, found = ladder_of(np.sort(b.row_at), p.wires, p.rows), np.argsort(b.row_at), np.zeros(b.columns)
+        on = np.flatnonzero(x[rows])
+        for c in range(b.columns):
+            for r in rows[on]:
+                moved = []
+                for h in (1e-4, -1e-4):
+                    g = m.siemens[:, c].copy()
+                    g[r] *= 1 + h
+                    moved.append(ladder_column(g[rows], on, len(on), lines.source, lines.bit, p.volts))
+                found[c] += (m.sigma[r, c] * (moved[0] - moved[1]) / (2e-4 * m.siemens[r, c])) ** 2
         return found
 
     def through(self, m, g, x):
@@ -192,7 +202,7 @@ class Twin:
             return p.volts * (x @ g), float(p.volts**2 * (x**2 @ g).sum())
         if p.wires.topology == "gated":
             lines = ladder_of(row_at, p.wires, p.rows)
-            on = np.flatnonzero(x)  # noise may take a cell below 0 S, which wires.ladder would refuse
+            on = np.flatnonzero(x)
             current = np.array([ladder_column(np.ascontiguousarray(column), on, len(on), lines.source, lines.bit,
                                               p.volts) for column in g.T])
             return current, float(p.volts * current.sum())

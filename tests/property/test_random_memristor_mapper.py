@@ -23,6 +23,7 @@ from hwsdk.programs.crossbar_form import require_form
 
 Synapse = tuple[str, int, int, str, int]
 MAKERS = (random_network, random_conv_network, pulse_network)
+SCALES = ("matrix", "neuron", "source")
 
 
 def synapses_of(network: Network) -> dict[Synapse, float]:
@@ -73,7 +74,7 @@ def test_an_ideal_array_holds_every_synapse_exactly(maker, seed: int) -> None:
     rng = np.random.default_rng(seed)
     lowered = Lower()(maker(seed))
     options = MapOptions(
-        bits=None, conv=str(rng.choice(["auto", "toeplitz", "im2col"])), scale=str(rng.choice(["matrix", "neuron", "source"])),
+        bits=None, conv=str(rng.choice(["auto", "toeplitz", "im2col"])), scale=str(rng.choice(SCALES)),
         order=str(rng.choice(["heavy", "model"])), subtract=str(rng.choice(["digital", "analog"])),
         spread=str(rng.choice(["no", "yes"])))
     program = map_network(lowered, target(), array(rng, True), options)
@@ -90,7 +91,7 @@ def test_any_array_holds_every_synapse_to_half_a_step(maker, seed: int) -> None:
     encoding = str(rng.choice(["differential", "offset", "sliced"]))
     options = MapOptions(
         bits=int(rng.integers(3, 9)), conv=str(rng.choice(["auto", "toeplitz", "im2col"])), encoding=encoding,
-        scale=str(rng.choice(["matrix", "neuron", "source"])), order=str(rng.choice(["heavy", "model"])),
+        scale=str(rng.choice(SCALES)), order=str(rng.choice(["heavy", "model"])),
         subtract="digital" if encoding == "offset" else str(rng.choice(["digital", "analog"])),
         clip=str(rng.choice(["max", "percentile", "sigmas"])), share=bool(rng.integers(2)),
         native=tuple(n for n in lowered.populations if rng.random() < 0.2), spread=str(rng.choice(["no", "yes"])))

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from crossbar_arrays import WINDOW, dense, lif, physics, target
+from random_networks import random_network
 
 import hwsdk
 from hwsdk.errors import InternalError
@@ -111,6 +112,19 @@ def test_a_die_is_the_network_that_it_decodes_to() -> None:
     seen, wanted = run(program, data), reference.run(network_of(program), data)
     np.testing.assert_array_equal(seen.spikes["liquid"].index, wanted.spikes["liquid"].index)
     np.testing.assert_array_equal(seen.spikes["liquid"].step, wanted.spikes["liquid"].step)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks_on_random_dies_too(seed: int) -> None:
+    net = random_network(seed)
+    options = {"scale": "source", "write": 0.1, "off": "wires", "rows": 16, "columns": 32, "die": seed}
+    program = hwsdk.compile(net, "memristor", bits=5, chips=999, target_options=options)
+    shapes = {p.name: p.shape for p in program.inputs}
+    rng = np.random.default_rng(seed)
+    data = Stimulus.dense((rng.random((2, 15, sum(p.n for p in program.inputs))) < 0.4).astype(np.uint8), shapes)
+    assert all(len({s.source for s in x.segments}) == 1 for x in program.blocks)
+    wanted = reference.run(network_of(program), data, probes="all")
+    assert wanted.first_difference(run(program, data, probes="all")) is None
 
 
 @pytest.mark.parametrize("options", [

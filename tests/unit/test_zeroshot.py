@@ -14,6 +14,7 @@ from hwsdk.lsm.zeroshot import (
     class_embeddings,
     contrastive,
     recognise,
+    training,
 )
 
 
@@ -118,6 +119,20 @@ def test_it_is_deterministic_by_seed() -> None:
     np.testing.assert_array_equal(a.left.weight, b.left.weight)
     np.testing.assert_array_equal(a.losses, b.losses)
     assert (a.left.weight != c.left.weight).any()
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 3])
+def test_one_training_shows_every_number_of_epochs(epochs: int) -> None:
+    w = world()
+    made = list(training(w["left"], w["y"], w["right"], w["y"], options=Options(dims=8, epochs=3)))
+    alone = align(w["left"], w["y"], w["right"], w["y"], options=Options(dims=8, epochs=epochs))
+    assert len(made) == 4
+    for a, b in ((made[epochs].left, alone.left), (made[epochs].right, alone.right)):
+        np.testing.assert_array_equal(a.weight, b.weight)
+        np.testing.assert_array_equal(a.bias, b.bias)
+    np.testing.assert_array_equal(made[epochs].losses, alone.losses)
+    assert len(alone.losses) == epochs
+    assert (made[2].left.weight != made[3].left.weight).any()
 
 
 def test_samples_of_other_classes_do_not_matter() -> None:
