@@ -109,9 +109,9 @@ def table(found: dict[str, list[float]], args: argparse.Namespace) -> str:
     known = {"float": FLOAT} | {c.name: c.known for c in CASES}
     base = np.mean(found["float"])
     for name, values in found.items():
-        error = 100 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+        error = f" +- {100 * np.std(values, ddof=1) / np.sqrt(len(values)):.1f}" if len(values) > 1 else ""
         other = known[name].get(args.neurons)
-        lines.append(ROW.format(name, f"{100 * np.mean(values):.1f} +- {error:.1f}",
+        lines.append(ROW.format(name, f"{100 * np.mean(values):.1f}{error}",
                                 "" if other is None else f"{other:.1f}", f"{100 * (base - np.mean(values)):.1f}"))
     return "\n".join(lines)
 

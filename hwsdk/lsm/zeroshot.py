@@ -32,7 +32,7 @@ class Options:
 
     rate and batch are those of the paper's code, which has 64 dims, temperature 1, GELU and 100 epochs. The other
     defaults are what examples/zero_shot_lsm.py --select chose on digits that it holds out of the trained ones, with
-    some 1,000 samples a modality; in the same way choose epochs for data of another size.
+    960 recordings and some 570 images; choose epochs in the same way for data of another size.
     """
 
     dims: int = 64

