@@ -192,6 +192,18 @@ def refuse_options(target: str, options: Mapping[str, Any]) -> None:
                                fix="leave it out")
 
 
+def require_known(who: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Refuse options of other names.
+
+    Raises:
+        UnsupportedError: UNKNOWN_OPTION.
+    """
+    names = sorted(known)
+    if unknown := sorted(set(options) - set(names)):
+        raise UnsupportedError(f"{who} has no option {', '.join(unknown)}", code="UNKNOWN_OPTION",
+                               fix=f"use {', '.join(names)}")
+
+
 def number_option(name: str, value: Any, least: float, most: float) -> float:
     """An option as a number from ``least`` to ``most``.
 

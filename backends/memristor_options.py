@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hwsdk.backends.base import CompileOptions, number_option
+from hwsdk.backends.base import CompileOptions, number_option, require_known
 from hwsdk.errors import TargetError, UnsupportedError
 from hwsdk.ir.crossbar import Physics
 from hwsdk.mappers.memristor_options import CHOICES, MapOptions
@@ -48,10 +48,7 @@ class MemristorOptions:
             UnsupportedError: UNKNOWN_OPTION or BAD_OPTION.
         """
         given = dict(options.target_options)
-        known = {*MAPPING, *RUN, *names()}
-        if unknown := sorted(set(given) - known):
-            raise UnsupportedError(f"memristor crossbars have no option {', '.join(unknown)}", code="UNKNOWN_OPTION",
-                                   fix=f"use {', '.join(sorted(known))}")
+        require_known("memristor", given, (*MAPPING, *RUN, *names()))
         return cls(_mapping(given), _one_of("full_scale", given.get("full_scale", "auto"), RANGES),
                    number_option("percentile", given.get("percentile", 99.9), 50.0, 100.0),
                    _switch("compensate", given.get("compensate", False)),

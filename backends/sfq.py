@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 from hwsdk.backends import sfq_cost, sfq_emit, sfq_fit
-from hwsdk.backends.base import CompileOptions, Deterministic, Program, Progress, Walk, number_option, refuse_walk
+from hwsdk.backends.base import (
+    CompileOptions,
+    Deterministic,
+    Program,
+    Progress,
+    Walk,
+    number_option,
+    refuse_walk,
+    require_known,
+)
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
 from hwsdk.errors import FitError, InternalError, ProgramError, UnsupportedError, Violation
@@ -80,10 +89,7 @@ class SfqOptions:
             UnsupportedError: UNKNOWN_OPTION or BAD_OPTION.
         """
         given = dict(options.target_options)
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(given) - known):
-            raise UnsupportedError(f"sfq has no option {', '.join(unknown)}", code="UNKNOWN_OPTION",
-                                   fix=f"use {', '.join(sorted(known))}")
+        require_known("sfq", given, (f.name for f in fields(cls)))
         for name, ends in NUMBERS.items():
             if name in given:
                 given[name] = number_option(name, given[name], *ends)

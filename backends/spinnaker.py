@@ -20,6 +20,7 @@ from hwsdk.backends.base import (
     Progress,
     Walk,
     refuse_options,
+    require_known,
 )
 from hwsdk.backends.verify import drift_text
 from hwsdk.cost import CostReport
@@ -82,10 +83,7 @@ class SpinnakerOptions:
             UnsupportedError: UNKNOWN_OPTION or BAD_OPTION.
         """
         given = dict(options.target_options)
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(given) - known):
-            raise UnsupportedError(f"spinnaker2 has no option {', '.join(unknown)}", code="UNKNOWN_OPTION",
-                                   fix=f"use {', '.join(sorted(known))}")
+        require_known("spinnaker2", given, (f.name for f in fields(cls)))
         numbers: dict[str, Any] = {n: _whole(n, given.pop(n, getattr(cls(), n)), *ends) for n, ends in NUMBERS.items()}
         found = cls(**given, **numbers)
         for name, choices in (("timing", TIMINGS), ("sync", SYNC), ("level", LEVELS), ("record", mapper.RECORDS)):

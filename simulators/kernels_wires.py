@@ -208,46 +208,19 @@ def drops(per_cell: Any, right: Any, down: Any, scratch: Any, out: Any) -> None:
 
 
 @kernel
-def ladder_column(g: Any, active: Any, n_active: int, source: Any, bit: Any, volts: float) -> float:
-    """Current in A out of one gated column.
-
-    Args:
-        g: (M,) S of its cells. active: their rows that conduct, ascending; n_active: how many. source (M): ohm of the
-        source-line segment above each row (row 0: to the driver), bit (M): of the bit-line segment below each row
-        (last row: to the sense end). volts: of the driver.
-
-    Walks from the sense end up. Below a row the column is a two-port; seen from its source and bit node: y the current
-    into the cells per V between the nodes, u the share of the total current that already runs in the bit line, f the
-    ohm it meets there. All terms are positive: nothing cancels.
-    """
-    if n_active == 0:
-        return 0.0
-    last = active[n_active - 1]
-    y, u, f = g[last], 1.0, 0.0
-    for j in range(last, len(bit)):
-        f += bit[j]
-    for n in range(n_active - 2, -1, -1):
-        here, after = active[n], active[n + 1]
-        s, b = 0.0, 0.0
-        for j in range(here, after):
-            s += source[j + 1]
-            b += bit[j]
-        share = 1.0 / (1.0 + (s + b) * y)
-        w = 1.0 - u
-        f += (s * b * y + s * w * w + b * u * u) * share
-        u = (s * y + u) * share
-        y = g[here] + y * share
-    s = 0.0
-    for j in range(active[0] + 1):
-        s += source[j]
-    current: float = volts * y / ((s + f) * y + u * u)
-    return current
-
-
-@kernel
 def ladder_columns(g: Any, active: Any, n_active: int, source: Any, bit: Any, volts: float, state: Any,
                    out: Any) -> None:
-    """``ladder_column`` of all columns of g (M, N) at once: out (N) A; state (3, N) scratch. Fast: columns in step."""
+    """Currents in A out of gated columns: out (N).
+
+    Args:
+        g: (M, N) S of their cells. active: the rows that conduct, ascending; n_active: how many. source (M): ohm of the
+        source-line segment above each row (row 0: to the driver), bit (M): of the bit-line segment below each row
+        (last row: to the sense end). volts: of the driver. state (3, N): scratch.
+
+    Walks from the sense end up, all columns in step. Below a row a column is a two-port; seen from its source and bit
+    node: y the current into the cells per V between the nodes, u the share of the total current that already runs in
+    the bit line, f the ohm it meets there. All terms are positive for positive g: nothing cancels.
+    """
     if n_active == 0:
         out[:] = 0.0
         return

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from kirchhoff import ladder_column
 
-from hwsdk.simulators.kernels_wires import ladder_column
 from hwsdk.simulators.wires import grid_of, ladder_of, solve
 
 MULTIPLY = (0xD2511F53, 0xCD9E8D57)

@@ -100,3 +100,29 @@ def gated(g, active, source, bit, volts):
         for j in np.flatnonzero(active):
             across[j, k] = found["source", j] - found["bit", j]
     return currents, across
+
+
+def ladder_column(g, active, n_active, source, bit, volts):
+    """Current in A out of one gated column, walked plainly from the sense end up; see kernels_wires.ladder_columns."""
+    if n_active == 0:
+        return 0.0
+    last = active[n_active - 1]
+    y, u, f = g[last], 1.0, 0.0
+    for j in range(last, len(bit)):
+        f += bit[j]
+    for n in range(n_active - 2, -1, -1):
+        here, after = active[n], active[n + 1]
+        s, b = 0.0, 0.0
+        for j in range(here, after):
+            s += source[j + 1]
+            b += bit[j]
+        share = 1.0 / (1.0 + (s + b) * y)
+        w = 1.0 - u
+        f += (s * b * y + s * w * w + b * u * u) * share
+        u = (s * y + u) * share
+        y = g[here] + y * share
+    s = 0.0
+    for j in range(active[0] + 1):
+        s += source[j]
+    current = volts * y / ((s + f) * y + u * u)
+    return current

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hwsdk import backends
 from hwsdk.backends.base import CompileOptions
-from hwsdk.errors import DataError, UnsupportedError
+from hwsdk.errors import DataError, InternalError, UnsupportedError
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.network import Network
 from hwsdk.lsm.features import features
@@ -83,7 +83,8 @@ class Calibrated:
     @property
     def readout(self) -> Readout:
         """That was trained."""
-        assert self.program.readout is not None  # noqa: S101 - calibrate gave it one
+        if self.program.readout is None:
+            raise InternalError("a calibrated program without a readout")
         return self.program.readout
 
     def decide(self, stimulus: Stimulus, *, threads: int = 1) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsdk.errors import DataError, UnsupportedError
+from hwsdk.errors import DataError, InternalError, UnsupportedError
 from hwsdk.ir.build import NetworkBuilder, neuron
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.ledger import LedgerWriter
@@ -341,7 +341,8 @@ def _written(network: Network, liquid: Liquid, weight: NDArray[np.float64]) -> d
     out: dict[str, Node] = {}
     for name, (rows, places) in liquid.parts.items():
         node = network.nodes[name]
-        assert isinstance(node, Linear | Synapses)  # noqa: S101 - liquid_of saw it
+        if not isinstance(node, Linear | Synapses):
+            raise InternalError(f"{type(node).__name__} came through liquid_of")
         flat = node.weight.astype(np.float64).ravel().copy()
         flat[places] = weight[rows] * liquid.unit
         out[name] = replace(node, weight=frozen(flat.reshape(node.weight.shape)))

@@ -17,7 +17,7 @@ from hwsdk.ir.neurons import DiscreteLIF
 from hwsdk.ir.nodes import Shape, frozen
 from hwsdk.ir.semantics import Semantics
 from hwsdk.programs import container
-from hwsdk.programs.stored import Port, StoredProgram
+from hwsdk.programs.stored import Port, StoredProgram, lags_of
 
 Array = NDArray[Any]
 KINDS = ("written", "native")
@@ -201,8 +201,7 @@ class CrossbarProgram(StoredProgram):
     @property
     def lag(self) -> dict[str, int]:
         """Population, and output that reads one, -> steps that it runs behind the model."""
-        own = {p.name: p.lag for p in self.populations}
-        return own | {n: own[p[0]] for n, p in self.outputs.items() if len(p) == 1}
+        return lags_of(self.populations, self.outputs)
 
     def population(self, name: str) -> Population:
         """By its name."""

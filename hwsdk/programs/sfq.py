@@ -18,7 +18,7 @@ from hwsdk.ir.nodes import Shape, frozen, size
 from hwsdk.ir.semantics import Semantics
 from hwsdk.programs import container
 from hwsdk.programs.sfq_body import require_body
-from hwsdk.programs.stored import Port, StoredProgram
+from hwsdk.programs.stored import Port, StoredProgram, lags_of
 
 STYLES = ("counter", "loop")
 
@@ -150,8 +150,7 @@ class PulseNetlist(StoredProgram):
     @property
     def lag(self) -> dict[str, int]:
         """Population, and output that reads one, -> frames that it runs behind the model."""
-        own = {layer.name: layer.lag for layer in self.layers}
-        return own | {n: own[p[0]] for n, p in self.outputs.items() if len(p) == 1}
+        return lags_of(self.layers, self.outputs)
 
     @cached_property
     def type_counts(self) -> dict[str, int]:

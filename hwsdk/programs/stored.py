@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from hwsdk import __version__
 from hwsdk.errors import ProgramError
@@ -28,6 +29,24 @@ class Port:
     def n(self) -> int:
         """Elements."""
         return size(self.shape)
+
+
+class Lagging(Protocol):
+    """A population of a program that runs some steps behind the model."""
+
+    @property
+    def name(self) -> str:
+        """Of the population."""
+
+    @property
+    def lag(self) -> int:
+        """Steps."""
+
+
+def lags_of(populations: Iterable[Lagging], outputs: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
+    """Population, and output that reads a single one, -> steps that it runs behind the model."""
+    own = {p.name: p.lag for p in populations}
+    return own | {n: own[p[0]] for n, p in outputs.items() if len(p) == 1}
 
 
 class StoredProgram:

@@ -7,7 +7,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsdk.simulators import kernels_wires as kernels
 from hwsdk.simulators import wires
 from hwsdk.simulators.wires import Grid, effective, ladder, noise_variance, power, solve
 
@@ -69,7 +68,7 @@ def test_gated_columns_equal_kirchhoff(seed):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-30)
     rows = np.flatnonzero(active)
     for k in range(g.shape[1]):
-        np.testing.assert_allclose(kernels.ladder_column(g[:, k].copy(), rows, len(rows), source, grid.bit, 0.3),
+        np.testing.assert_allclose(kirchhoff.ladder_column(g[:, k].copy(), rows, len(rows), source, grid.bit, 0.3),
                                    currents[k], rtol=1e-8, atol=1e-20)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import nir
 import numpy as np
 import pytest
+from command_line import run, run_json
 
 from hwsdk import backends, compiler
 from hwsdk.cli import build_parser, main
@@ -45,20 +44,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(here / "data.npz", input=(rng.random((4, 12, 6)) < 0.4).astype(np.uint8), labels=np.arange(4) % 3)
     assert main(["compile", str(here / "model.nir"), *SETTLED, "--target", "loihi2", "-o", str(here / "p.hwx")]) == 0
     return here
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
-    """(exit code, standard output, standard error)"""
-    capsys.readouterr()
-    code = main([str(w) for w in words])
-    got = capsys.readouterr()
-    return code, got.out, got.err
-
-
-def run_json(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, dict[str, Any]]:
-    """(exit code, the one JSON object)"""
-    code, out, _ = run(capsys, *words, "--json", "--quiet")
-    return code, json.loads(out)
 
 
 def test_targets(capsys):

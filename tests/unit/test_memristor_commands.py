@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import memristor_small as small
 import numpy as np
 import pytest
+from command_line import run, run_json
 
 import hwsdk
 from hwsdk import compiler
-from hwsdk.cli import build_parser, main
+from hwsdk.cli import build_parser
 from hwsdk.errors import UnsupportedError
 from hwsdk.ir.build import NetworkBuilder, neuron
 from hwsdk.ir.neurons import LIF
@@ -31,20 +30,6 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = small.stimulus(SAMPLES)
     np.savez(tmp_path / "data.npz", **{"in": data.inputs["in"].dense(dtype=np.uint8)}, labels=data.labels)
     return tmp_path
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
-    """(exit code, standard output, standard error)"""
-    capsys.readouterr()
-    code = main([str(w) for w in words])
-    got = capsys.readouterr()
-    return code, got.out, got.err
-
-
-def run_json(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, dict[str, Any]]:
-    """(exit code, the one JSON object)"""
-    code, out, _ = run(capsys, *words, "--json", "--quiet")
-    return code, json.loads(out)
 
 
 def test_yield(capsys, files) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from hwsdk.errors import DataError, ToleranceError
 from hwsdk.ir.crossbar import Wires
-from hwsdk.simulators import kernels_wires as kernels
 from hwsdk.simulators import wires, wires_effective
 from hwsdk.simulators.wires import Grid, effective, ladder, power, solve, uniform
 
@@ -228,7 +227,7 @@ def test_gated_columns_equal_kirchhoff(ohm, share):
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-25)
     rows = np.flatnonzero(active)
     for k in range(n):
-        alone = kernels.ladder_column(g[:, k].copy(), rows, len(rows), source, bit, -0.2)
+        alone = kirchhoff.ladder_column(g[:, k].copy(), rows, len(rows), source, bit, -0.2)
         assert alone == pytest.approx(found[k], rel=1e-14, abs=1e-30)
     assert (ladder(np.zeros((m, n)), active, source, bit, 0.2) == 0).all()
 
