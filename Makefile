@@ -125,7 +125,7 @@ lint: $(STAMP) ## ruff
 .PHONY: typecheck
 typecheck: $(STAMP) ## mypy --strict on the library
 	@rm -rf build/mypy && mkdir -p build/mypy/hwsdk
-	@ln -s $(addprefix ../../../,$(filter-out %/__pycache__,$(wildcard hwsdk/*)) backends mappers simulators) build/mypy/hwsdk/
+	@ln -s $(addprefix ../../../,$(filter-out %/__pycache__,$(wildcard hwsdk/*)) backends firmware_stubs mappers simulators) build/mypy/hwsdk/
 	$(VENV)/bin/mypy | sed -E 's#^build/mypy/hwsdk/(backends|mappers|simulators)/#\1/#; s#^build/mypy/##'
 
 .PHONY: bench

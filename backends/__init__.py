@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import importlib
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwsdk.errors import TargetError
+from hwsdk.errors import ProgramError, TargetError
 
 if TYPE_CHECKING:
-    from hwsdk.backends.base import Backend
+    from hwsdk.backends.base import Backend, Program
 
 TABLE = {
     "loihi1": "hwsdk.backends.loihi:LoihiBackend",
@@ -56,3 +57,20 @@ def get(name: str) -> Backend:
     module, _, attribute = table[name].partition(":")
     backend: Backend = getattr(importlib.import_module(module), attribute)(name)
     return backend
+
+
+def load_program(path: str | Path) -> Program:
+    """A program from a .hwx file.
+
+    Raises:
+        ProgramError: damaged, of another schema, or for a chip whose description has changed since.
+    """
+    from hwsdk.programs import container
+
+    manifest, _ = container.read(path)
+    backend = get(manifest.target)
+    if backend.target.digest() != manifest.target_digest:
+        raise ProgramError(f"it was compiled for version {manifest.target_version} of {manifest.target}, whose "
+                           f"description has changed since", where=str(path), code="TARGET_CHANGED",
+                           fix="compile the model again")
+    return backend.load(Path(path))

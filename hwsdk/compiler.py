@@ -13,13 +13,12 @@ from hwsdk import backends
 from hwsdk.backends.activity import activity_of
 from hwsdk.backends.base import CompileOptions, Emitted, Program, Progress, Walk
 from hwsdk.cost import CostReport
-from hwsdk.errors import DataError, ProgramError, UnsupportedError
+from hwsdk.errors import DataError, UnsupportedError
 from hwsdk.ir import formats
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.mapping import Usage
 from hwsdk.ir.network import Network
 from hwsdk.ir.trace import Trace
-from hwsdk.programs import container
 
 if TYPE_CHECKING:
     from hwsdk.backends.memristor_attribution import Attribution
@@ -108,13 +107,7 @@ def load_program(path: str | Path) -> Program:
     Raises:
         ProgramError: damaged, of another schema, or for a chip whose description has changed since.
     """
-    manifest, _ = container.read(path)
-    backend = backends.get(manifest.target)
-    if backend.target.digest() != manifest.target_digest:
-        raise ProgramError(f"it was compiled for version {manifest.target_version} of {manifest.target}, whose "
-                           f"description has changed since", where=str(path), code="TARGET_CHANGED",
-                           fix="compile the model again")
-    return backend.load(Path(path))
+    return backends.load_program(path)
 
 
 def simulate(program: Program | str | Path, data: Data, *, probes: Iterable[tuple[str, str]] | str = (),

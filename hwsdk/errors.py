@@ -95,6 +95,39 @@ class ExternalToolError(HwsdkError):
     default_code = "CRASHED"
 
 
+class LinkError(HwsdkError):
+    """The line to a device failed, or the device did; there is no result. ``log``: what the device has said last."""
+
+    default_code = "LINK"
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", code: str = "", log: tuple[str, ...] = ()) -> None:
+        self.log = log
+        super().__init__(what, where=where, fix=fix, code=code)
+
+
+class NoReply(LinkError):
+    """The device did not answer in time."""
+
+    default_code = "NO_REPLY"
+
+
+class DeviceReset(LinkError):
+    """The device has started again, or another host has taken it over; what it knew is gone."""
+
+    default_code = "DEVICE_RESET"
+
+
+class RemoteError(LinkError):
+    """The device refuses an operation: its name, the status, and the value and limit that it gives."""
+
+    default_code = "REMOTE"
+
+    def __init__(self, what: str, *, op: str, status: int, value: int = 0, limit: int = 0, where: str = "",
+                 fix: str = "", code: str = "", log: tuple[str, ...] = ()) -> None:
+        self.op, self.status, self.value, self.limit = op, status, value, limit
+        super().__init__(what, where=where, fix=fix, code=code, log=log)
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One broken rule: ``need`` against ``limit`` (in ``unit``), at ``where``."""

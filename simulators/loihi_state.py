@@ -16,6 +16,8 @@ IntArray = NDArray[np.int64]
 WITH_U_V = ("lif", "atrlif")
 NONE = np.zeros(0, np.int64)
 NONE.flags.writeable = False
+NEVER = 1 << 62
+"""A threshold that no neuron reaches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +133,8 @@ def _special(program: LoihiProgram, model: str, own: IntArray, second: IntArray,
         return [u, v], [e["sin"], e["cos"], vth, e["decay_bits"], e["state_exp"], (model == "rf_iz") * ones, second]
     if model in ("sigma_delta", "delta"):
         shift = e["spike_exp"] + e["state_exp"]
-        return [], [vth << shift, bias, shift, e["state_exp"], e["relu"], e["cum_error"], (model == "delta") * ones]
+        theta = np.where(a.fires[own], vth << shift, NEVER)
+        return [], [theta, bias, shift, e["state_exp"], e["relu"], e["cum_error"], (model == "delta") * ones]
     return [], [vth, (model == "graded_relu") * ones]
 
 

@@ -134,7 +134,7 @@ class Plain:
             x = max(x, 0) if more["relu"] else x
         d = x - s[1] + s[2]
         compared = s[3] + d if more["cum_error"] else d
-        spike = d if abs(compared) >= int(self.a.vth[i]) << shift else 0
+        spike = d if self.a.fires[i] and abs(compared) >= int(self.a.vth[i]) << shift else 0
         s[1], s[2] = x, d - spike
         if more["cum_error"]:
             s[3] = 0 if spike else compared

@@ -1,6 +1,7 @@
 """The command line. Every command is a thin shell round one function of hwsdk.compiler.
 
-Exit codes: 0 done; 1 the answer is no (does not fit, chip and reference differ); 2 bad input; 3 a bug in hwsdk.
+Exit codes: 0 done; 1 the answer is no (does not fit, chip and reference differ); 2 bad input; 3 a bug in hwsdk; 4 a
+device or the line to it failed.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import NoReturn
 from hwsdk import __version__
 from hwsdk.ir.semantics import CHOICES, PRESETS
 
-ANSWER_IS_NO, BAD_INPUT, BUG, INTERRUPTED = 1, 2, 3, 130
+ANSWER_IS_NO, BAD_INPUT, BUG, DEVICE_FAILED, INTERRUPTED = 1, 2, 3, 4, 130
 MAX_BITS = 16
 
-CODES = "Exit codes: 0 done, 1 the answer is no (does not fit, chip differs), 2 bad input, 3 a bug in hwsdk."
+CODES = ("Exit codes: 0 done, 1 the answer is no (does not fit, chip differs), 2 bad input, 3 a bug in hwsdk,\n"
+         "4 a device or the line to it failed.")
 OVERVIEW = f"""\
 a first session:
   hwsdk inspect model.nir
@@ -39,6 +41,8 @@ EXAMPLES = {
     "margins": "hwsdk margins model.hwx --input data.npz --bias 0.8:1.2:41 --layer hidden --plot margins.png",
     "yield": "hwsdk yield model.hwx --input data.npz --dies 200 --least 0.9 --threads 2 --resume dies.jsonl",
     "attribute": "hwsdk attribute model.hwx --input data.npz --plot stages.png",
+    "hil": "hwsdk hil model.hwx --device exec: --input data.npz",
+    "devices": "hwsdk devices",
 }
 
 
@@ -73,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     _emit(commands)
     _margins(commands)
     _yields(commands)
+    _hil(commands)
     return parser
 
 
@@ -172,6 +177,16 @@ def _yields(commands: Commands) -> None:  # type: ignore[valid-type]
         parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote, for memristor")
         _data(parser, required=True)
         more(parser)
+
+
+def _hil(commands: Commands) -> None:  # type: ignore[valid-type]
+    from hwsdk.cli.hil import DEVICES_TEXT, TEXT, arguments, devices_arguments
+
+    parser = _command(commands, "hil", TEXT)
+    parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote")
+    _data(parser, required=True)
+    arguments(parser)
+    devices_arguments(_command(commands, "devices", DEVICES_TEXT))
 
 
 def _model(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,9 @@ def require_input(path: str | None, what: str) -> None:
 
 
 PROGRAM, MODEL, DATA, TRACE = "a .hwx program", "a .nir or .net model", "a data file", "a trace of hwsdk simulate"
+RECORDING, BOARDS = "a recording of hwsdk hil", "a hardware map"
 ENDINGS = {PROGRAM: (".hwx",), MODEL: (".nir", ".net"), TRACE: (".npz",),
+           RECORDING: (".hwlog",), BOARDS: (".toml",),
            DATA: (".npz", ".npy", ".csv", ".h5", ".hdf5", ".nir")}
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hwsdk.cli import ANSWER_IS_NO, BAD_INPUT, BUG, INTERRUPTED, margins, yields
+from hwsdk.cli import ANSWER_IS_NO, BAD_INPUT, BUG, DEVICE_FAILED, INTERRUPTED, hil, margins, yields
 from hwsdk.cli.checks import DATA, MODEL, PROGRAM, TRACE, require_input, require_output, require_proxy, require_target
 from hwsdk.cli.progress import bar
-from hwsdk.errors import FitError, HwsdkError
+from hwsdk.errors import FitError, HwsdkError, LinkError
 
 Answer = tuple[int, dict[str, Any], str]
 """(exit code, JSON, text)"""
@@ -54,9 +54,14 @@ def _refused(arguments: argparse.Namespace, error: HwsdkError) -> int:
             body["error"]["violations"] = [
                 {f: getattr(v, f) for f in ("rule", "where", "need", "limit", "unit")} for v in error.violations]
             body["error"]["proposals"] = list(error.proposals)
+        if isinstance(error, LinkError):
+            body["error"]["log"] = list(error.log)
         _print(json.dumps(body, indent=1) + "\n")
     else:
-        print(f"hwsdk: {error}", file=sys.stderr)
+        said = "".join(f"\n  the device said: {line}" for line in getattr(error, "log", ()))
+        print(f"hwsdk: {error}{said}", file=sys.stderr)
+    if isinstance(error, LinkError):
+        return DEVICE_FAILED
     return ANSWER_IS_NO if isinstance(error, FitError) else BAD_INPUT
 
 
@@ -240,6 +245,7 @@ def _emit(a: argparse.Namespace) -> Answer:
 COMMANDS: dict[str, Callable[[argparse.Namespace], Answer]] = {
     "targets": _targets, "inspect": _inspect, "compile": _compile, "simulate": _simulate, "estimate": _estimate,
     "verify": _verify, "emit": _emit, "margins": margins.run, "yield": yields.run, "attribute": yields.run_attribute,
+    "hil": hil.run, "devices": hil.run_devices,
 }
 
 __all__ = ["run"]

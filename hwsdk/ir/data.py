@@ -44,6 +44,10 @@ class Events:
         """The values, ones where none are stored."""
         return np.ones(len(self)) if self.value is None else self.value
 
+    def cells(self) -> NDArray[np.int64]:
+        """(k,): one number for each place on the grid, ordered by step, sample, index."""
+        return (self.step.astype(np.int64) * self.n_samples + self.sample) * self.n + self.index
+
     def dense(self, sample: int | None = None, dtype: object = np.float64) -> NDArray[Any]:
         """(samples, steps, n), or (steps, n) of one sample."""
         chosen = slice(None) if sample is None else self._slice(sample)

@@ -53,6 +53,11 @@ class Trace:
         """(samples, n): the sum over the model's steps."""
         return self.aligned(population, n_steps).counts()
 
+    def sample(self, sample: int) -> Trace:
+        """One sample as a trace of its own, without the counts."""
+        return Trace(1, self.n_steps, {n: e.one(sample) for n, e in self.spikes.items()},
+                     {k: s[sample : sample + 1] for k, s in self.states.items()}, {}, self.lag)
+
     def n_spikes(self) -> int:
         """All spikes of all spiking populations."""
         return int(sum(e.values().sum() for e in self.spikes.values() if e.value is None or (e.value >= 0).all()))
@@ -77,18 +82,13 @@ class Trace:
         return "\n".join(lines) + "\n"
 
 
-def _keys(events: Events) -> NDArray[np.int64]:
-    """One number a cell, ordered by step, sample, index."""
-    return (events.step.astype(np.int64) * events.n_samples + events.sample) * events.n + events.index
-
-
 def _spike_difference(name: str, expected: Trace, got: Trace, close: float) -> Mismatch | None:
     """First cell where the events of one population differ."""
     a, b = expected.spikes[name], got.spikes[name]
     lag = got.lag.get(name, 0) - expected.lag.get(name, 0)
     steps = min(a.n_steps, b.n_steps - lag)
     a, b = a.shifted(0, steps), b.shifted(-lag, steps)
-    ka, kb = _keys(a), _keys(b)
+    ka, kb = a.cells(), b.cells()
     oa, ob = np.argsort(ka, kind="stable"), np.argsort(kb, kind="stable")
     ka, kb, va, vb = ka[oa], kb[ob], a.values()[oa], b.values()[ob]
     if np.array_equal(ka, kb) and np.array_equal(va, vb):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import cache
 
 import numpy as np
@@ -13,6 +14,7 @@ import hwsdk
 from hwsdk import backends
 from hwsdk.backends.base import CompileOptions
 from hwsdk.errors import FitError, HwsdkError, UnsupportedError
+from hwsdk.hil.devices import open_device
 from hwsdk.ir.network import Edge, Network
 from hwsdk.ir.neurons import LIF
 from hwsdk.ir.nodes import Input, Linear, Output
@@ -67,6 +69,18 @@ def test_simulator_equals_the_integer_reference(name):
         expected = reference.run(whole, data, probes="all")
         got = backend.simulate(program, data, probes="all", strict=False, progress=None)
         assert expected.first_difference(got) is None, network.name
+
+
+def test_the_firmware_gives_every_spike_and_state_of_the_simulator(name):
+    """Written in C from the documents; here as a process of this computer."""
+    if shutil.which("cc") is None:
+        pytest.skip("the firmware needs a C compiler: apt install gcc libc6-dev")
+    with open_device("exec:") as device:
+        for network in networks(name)[:3]:
+            program, data = built(network, name), random_stimulus(network, 1)
+            device.load(program)
+            expected = hwsdk.simulate(program, data, probes="all")
+            assert expected.first_difference(device.run(data, probes="all"), list(network.populations)) is None
 
 
 def test_a_saved_program_runs_the_same(name, tmp_path):

@@ -24,6 +24,7 @@ FLOORS: dict[str, int] = {
     "hwsdk.cost": 3,
     "hwsdk.backends": 4,
     "hwsdk.compiler": 5,
+    "hwsdk.hil": 5,
     "hwsdk.lsm": 5,
     "hwsdk.cli": 6,
 }

@@ -1,0 +1,1 @@
+"""Hardware in the loop: a program on a device, its trace beside the simulator's."""
