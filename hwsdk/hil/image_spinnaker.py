@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from hwsdk.errors import UnsupportedError
 from hwsdk.hil.image import DeviceImage, Elements, Field, elements, pack
-from hwsdk.ir.trace import Trace
 from hwsdk.programs.spinnaker import STATES, SpinnakerProgram
 from hwsdk.programs.spinnaker_image import ACCUMULATORS, HISTORY_BYTES, PRE_BYTES, PeMemory
 from hwsdk.simulators.spinnaker_machine import build
@@ -24,8 +23,6 @@ FIRES, CONSECUTIVE = 1, 2
 """Flags of a slice."""
 LIF_STATES = ("lif", "lif_curr")
 """Models of PEs whose neurons have u, v, and steps of rest."""
-TROUBLES = ("late_ticks", "lost_ticks", "late_packets", "dropped_packets")
-"""Counts of a run in which a PE was not in time."""
 
 
 def image_of(program: SpinnakerProgram) -> DeviceImage:
@@ -53,14 +50,6 @@ def image_of(program: SpinnakerProgram) -> DeviceImage:
                 ("f32" if graded else "ones", "f32" if values else "ones"), sections)
     return DeviceImage("spinnaker", LAYOUT, data, inputs, populations, dict(program.outputs),
                        states=_states(program, memories))
-
-
-def late(trace: Trace) -> str:
-    """Why a simulated run is not to be held against a device, which has no timing: counts of what was late, lost or
-    dropped; "" if all PEs were in time.
-    """
-    counts = {name: int(trace.counts[name].sum()) for name in TROUBLES if name in trace.counts}
-    return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n)
 
 
 def _require_events(program: SpinnakerProgram, memories: list[PeMemory]) -> None:

@@ -1,7 +1,7 @@
 """Images and inputs in which one thing at a time varies, to learn what each costs on a processing element.
 
-A PE that only sends stands for the input; PEs of one population each hear it. Weights are 0 or cancel, thresholds are out of
-reach or always passed, so that what happens in a step is known without a simulator.
+A PE that only sends stands for the input; PEs of one population each hear it. Weights are 0 or cancel, thresholds are
+out of reach or always passed, so that what happens in a step is known without a simulator.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ NEVER, ALWAYS = 0.0, 2e6
 """Biases; the threshold is 1e6."""
 TAU = 1000
 """Entries of a table of traces, more than there are steps."""
+HISTORY = 32
+"""Post spikes that are remembered, more than there are steps."""
 NAMES = {"lif": "neuron_lif", "lif_curr": "neuron_curr", "egru": "neuron_egru"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Experiment:
-    """An image, the elements that send in each step, and what each step holds; of the first ``skip`` that is not known."""
+    """An image, the elements that send in each step, and what each step holds; not known of the first ``skip``."""
 
     image: bytes
     inputs: list[NDArray[np.uint32]]
@@ -61,7 +63,7 @@ def lif(n: int, blocks: Sequence[Block] = (), *, current: bool = False, bias: fl
     control = np.full(n, 1 << CONTROL["fires"], np.uint32)
     columns = [control if f == "control" else floats(np.full(n, values.get(f, 0.0))) for f in NEURON_FIELDS[model]]
     return PeMemory("lif_curr_exp" if current else "lif", model, (PeSlice(OWN_KEY, n, 0, False),), tuple(blocks),
-                    learners, np.stack(columns, axis=1), 8, 1, 0, 16 if learners else 0)
+                    learners, np.stack(columns, axis=1), 8, 1, 0, HISTORY if learners else 0)
 
 
 def egru(n: int, blocks: Sequence[Block] = (), bias: float = 0.0, h: float = 0.0) -> PeMemory:
@@ -132,6 +134,7 @@ def of_step(inputs: NDArray[np.uint32], pes: Sequence[PeMemory]) -> dict[str, fl
     for pe in pes[1:]:
         for name, n in ((f"pe_{pe.model}", 1), (NAMES[pe.model], pe.n), ("word", -(-pe.n // 32))):
             row[name] = row.get(name, 0) + n
+    row |= {"learns": 1} if any(pe.learners for pe in pes) else {}
     if any(pe.blocks for pe in pes):
         kind = "_payload" if graded else ""
         row |= {"heard": 1, f"some_heard{kind}": some, f"gathered{kind}": len(inputs)}
@@ -146,10 +149,10 @@ def of_rows(kind: str, counts: NDArray[np.int64], inputs: NDArray[np.uint32], en
 
 def experiment(rng: np.random.Generator, pes: Sequence[PeMemory], *, more: Any = None, always: bool = False,
                skip: int = 0) -> Experiment:
-    """PEs, and inputs by chance or, if ``always``, of all elements. more: inputs of a step -> what packets do, a Row."""
-    inputs = [np.arange(SENDERS, dtype=np.uint32) if always else
-              np.sort(rng.permutation(SENDERS)[: rng.integers(0, SENDERS + 1)]).astype(np.uint32) for _ in range(STEPS)]
-    rows = [of_step(i, pes) | (more(i) if more else {}) for i in inputs]
+    """PEs, and inputs by chance or, if ``always``, of all elements. more: inputs of a step -> what they do, a Row."""
+    numbers = [SENDERS if always else int(rng.integers(0, SENDERS + 1)) for _ in range(STEPS)]
+    inputs = [np.sort(rng.permutation(SENDERS)[:n]).astype(np.uint32) for n in numbers]
+    rows: list[Row] = [of_step(i, pes) | (more(i) if more else {}) for i in inputs]
     return Experiment(image_of(pes), inputs, rows, skip)
 
 

@@ -1,8 +1,8 @@
-"""What the SpiNNaker kernel of the firmware takes on a Cortex-M4, by executing it: instructions exactly, cycles bracketed.
+"""What the SpiNNaker kernel of the firmware takes on a Cortex-M4, by executing it: instructions and cycles.
 
-The firmware runs small images (``instruction_images``) in Unicorn, which counts the instructions of each step; the linear
-law that the counts follow is solved. ``hwsdk/targets/measured/spinnaker2_m4.toml`` holds what came out, with the hash of
-the image; ``python -m hwsdk.hil.instructions`` measures again and prints it.
+The firmware runs small images (``instruction_images``) in Unicorn, which counts the instructions of each step; the
+linear law that the counts follow is solved. ``hwsdk/targets/measured/spinnaker2_m4.toml`` holds what came out, with the
+hash of the image; ``python -m hwsdk.hil.instructions`` measures again and prints it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,29 @@ from hwsdk.hil.transports.unicorn import UnicornTransport
 from hwsdk.hil.transports.unicorn_cpu import EmulatedBoard, Price, one_each
 
 PER = {
-    "step": "step of all PEs together", "input": "input event that is taken", "search": "halving in the search for the "
-    "first input event", "some_input": "step with input", "pe": "PE and tick", "word": "32 neurons and tick",
-    "heard": "slice that is heard and tick", "some_heard": "such a slice with spikes", "gathered": "spike that is read "
-    "out of its slice", "spike": "spike that a neuron fires", "neuron_lif": "LIF update without synaptic current",
-    "neuron_curr": "LIF update with synaptic current", "neuron_egru": "EGRU update, all numbers 0",
-    "row_conv": "row of a kernel that reaches neurons", "place_conv": "place of a kernel that reaches neurons",
-    "event_conv": "weight of a kernel that is added", "post_plastic": "spike of a neuron that learns, more",
-    "pair_plastic": "word that learns with one post spike since its last pre spike, more"}
+    "step": "step, for all PEs together", "input": "input event that is taken",
+    "input_payload": "the same with a payload", "some_input": "step with input",
+    "search": "halving in the search for the first input event", "learns": "step, if any PE learns",
+    "pe_lif": "PE and tick, LIF without synaptic current", "pe_lif_curr": "PE and tick, LIF with synaptic current",
+    "pe_egru": "PE and tick, EGRU", "word": "32 neurons and tick, begun ones too",
+    "neuron_lif": "LIF update without synaptic current", "neuron_curr": "LIF update with synaptic current",
+    "neuron_egru": "EGRU update, all numbers 0", "spike": "spike that a LIF neuron fires, more than its update",
+    "heard": "slice that is heard and tick",
+    "some_heard": "such a slice and tick with spikes, for each PE that hears it",
+    "some_heard_payload": "the same with payloads", "gathered": "spike that is read out of its slice",
+    "gathered_payload": "the same with a payload, for each PE that hears it",
+    "row_conv": "row of a kernel that reaches neurons, for each packet",
+    "place_conv": "place of a kernel that reaches neurons, for each packet",
+    "event_conv": "weight of a kernel that is added",
+    "post_plastic": "spike of a neuron that learns, more than of others",
+    "pair_plastic": "word that learns with one post spike since its last pre spike, more than without one"}
 """Term -> for what it is paid; entry, packet and event are those of a kind of words."""
+HEAD = """\
+# What the SpiNNaker kernel of firmware_stubs takes on a Cortex-M4: the image was executed in an emulator, see
+# hwsdk/hil/instructions.py, which prints this file. Instructions are exact. Cycles are instructions priced by Arm's
+# table (hwsdk/hil/m4_cycles.py), low, nominal and high, for memory without wait states. Nothing is of silicon.
+# Packets find their table entries when the program is loaded, not one by one as on a chip: there is no look-up in it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +110,8 @@ def solve(experiments: Sequence[Experiment], ticks: Sequence[NDArray[np.int64]])
     return Law(dict(zip(names, whole.tolist(), strict=True)), float(np.abs(a @ whole - b).max()), len(b))
 
 
-def updates(law: Law, experiments: Sequence[Experiment], ticks: Sequence[NDArray[np.int64]]) -> tuple[float, float, float]:
+def updates(law: Law, experiments: Sequence[Experiment],
+            ticks: Sequence[NDArray[np.int64]]) -> tuple[float, float, float]:
     """(least, mean, most) of an EGRU update, of PEs that hold one: what is left of a step."""
     known = [sum(n * law.terms[k] for k, n in row.items() if k != "neuron_egru") for e in experiments for row in e.rows]
     left = np.concatenate(list(ticks)) - np.array(known)
@@ -137,18 +152,23 @@ def per(name: str) -> str:
 def to_toml(m: Measured) -> str:
     """The file of measured numbers."""
     first = m.laws["instructions"]
-    text = ["# What the SpiNNaker kernel of firmware_stubs takes on a Cortex-M4, executed in an emulator: see hwsdk/hil/instructions.py.",
-            "# Instructions are exact; cycles are priced by Arm's table (hwsdk/hil/m4_cycles.py), without wait states. Not on silicon.",
-            "", "[image]", 'name = "hwsdk_m4_semihosting.elf"', f'sha256 = "{m.sha256}"', f'build = "{m.build}"',
-            f'compiler = "{m.compiler}"', f"steps = {first.steps}"]
-    text += [f"residual_{name} = {law.residual:g}" for name, law in m.laws.items()]
-    for name, value in first.terms.items():
-        text += ["", "[[term]]", f'name = "{name}"', f'per = "{per(name)}"', f"instructions = {value:g}"]
-        text += [f"cycles_{level} = {m.laws[level].terms[name]:.6g}" for level in LEVELS if level in m.laws]
-    text += ["", "[egru]", 'per = "EGRU update with other numbers, double precision exp and tanh in software: [least, mean, most]"']
-    text += [f"{'instructions' if name == 'instructions' else f'cycles_{name}'} = [{', '.join(f'{x:.6g}' for x in v)}]"
-             for name, v in m.egru.items()]
+    text = [HEAD, "[image]", 'name = "hwsdk_m4_semihosting.elf"', f'sha256 = "{m.sha256}"', f'build = "{m.build}"',
+            f'compiler = "{m.compiler}"', 'source = "executed in Unicorn; Arm 100166_0001, sections 3.3 and 7.2"', "",
+            "[law]", f"steps = {first.steps}",
+            *(f"residual_{key(name)} = {law.residual:.3g}" for name, law in m.laws.items())]
+    for name in first.terms:
+        text += ["", "[[term]]", f'name = "{name}"', f'per = "{per(name)}"',
+                 *(f"{key(law)} = {m.laws[law].terms[name]:.6g}" for law in m.laws)]
+    text += ["", "[egru_update]",
+             'per = "EGRU update with numbers by chance; exp and tanh in software, in double precision"',
+             'order = "least, mean, most"',
+             *(f"{key(name)} = [{', '.join(f'{x:.6g}' for x in v)}]" for name, v in m.egru.items())]
     return "\n".join(text) + "\n"
+
+
+def key(law: str) -> str:
+    """Name of a law in the file."""
+    return law if law == "instructions" else f"cycles_{law}"
 
 
 if __name__ == "__main__":

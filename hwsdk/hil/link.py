@@ -142,9 +142,8 @@ class Link(Session):
         if run is None:
             raise LinkError("no run was broken off", where=self.transport.describe(), code="NOTHING_TO_RESUME",
                             fix="call run_steps")
-        if transport is not None and transport is not self.transport:
-            self.transport.close()
-            self.transport = self.window.transport = transport
+        if transport is not None:
+            self.reattach(transport)
         self.statistics["resumes"] += 1
         same = self._open and len(self.window.pending) == run.under_way
         if not same:
@@ -173,6 +172,7 @@ class Link(Session):
         body = self._ask(Op.READ_STATE, struct.pack("<IH", 0, chunk))
         total, crc = numbers("<II", body, 0, "READ_STATE")
         parts = [body[8:]]
+        chunk = min(chunk, len(parts[0])) or 1  # a frame of the device may hold less
         rest = range(len(parts[0]), total, chunk)
         for body in self._each((Op.READ_STATE, struct.pack("<IH", at, min(chunk, total - at))) for at in rest):
             if numbers("<II", body, 0, "READ_STATE") != (total, crc):

@@ -55,6 +55,12 @@ class Session:
         self._open = False
         self.transport.close()
 
+    def reattach(self, transport: ByteTransport) -> None:
+        """Go on over another transport to the same device, in place of one that is gone; that one is closed."""
+        if transport is not self.transport:
+            self.transport.close()
+            self.transport = self.window.transport = transport
+
     def hello(self) -> Hello:
         """What the device says of itself now; opens a session if there is none.
 

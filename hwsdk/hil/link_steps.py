@@ -219,7 +219,7 @@ class StepRun:
     def _fetch_or_accept(self, batch: Batch, body: bytes) -> None:
         """Ask for what is missing of a result, or take it."""
         have, most = len(batch.result), (batch.last - batch.first) * self.sizes.step
-        if batch.total > most or have > max(batch.total, most):
+        if max(batch.total, have) > most or 0 <= batch.total < have:
             raise self._wrong(f"it has {max(batch.total, have)} bytes of a result of {most} at most")
         if have == batch.total:
             self._accept(batch)

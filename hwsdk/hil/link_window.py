@@ -37,11 +37,11 @@ FLOOR = 0.01
 notice."""
 CAP = 1.0
 """Most seconds that doubling makes of a wait, besides the operation's own budget."""
-GUESS = {Op.STEP: 0.5, Op.BENCH: 1.0, Op.LOAD_END: 1.0, Op.VERIFY_IMAGE: 1.0, Op.LOAD_BEGIN: 0.25}
+GUESS = {Op.STEP: 0.25, Op.BENCH: 1.0, Op.LOAD_END: 0.5, Op.VERIFY_IMAGE: 0.5}
 """Seconds that an operation may take before anything is known of the device; others: FIRST."""
 FIRST = 0.1
 LOG_LINES = 50
-BOGUS = 16
+BOGUS = 8
 """Wishes for a number that is not under way, without any answer, that show that the device counts anew."""
 
 
@@ -257,8 +257,8 @@ class Window:
         if silent > self.limits.timeout + allowed:
             raise NoReply(f"{name_of_op(head.op)} was sent {head.tries} times and not answered for {silent:.1f} s",
                           where=self.transport.describe(), log=tuple(self.log)[-LOG_LINES:],
-                          fix="see that it is powered and connected and runs the firmware; reset it; use shorter frames "
-                              "on a line that damages many")
+                          fix="see that it is powered and connected and runs the firmware; reset it; use shorter "
+                              "frames on a line that damages many")
         if now - head.first > self.limits.deadline + allowed:
             raise NoReply(f"{name_of_op(head.op)} was sent {head.tries} times in {now - head.first:.1f} s, in vain",
                           where=self.transport.describe(), log=tuple(self.log)[-LOG_LINES:], code="DEADLINE",

@@ -19,6 +19,10 @@ from hwsdk.ir.data import Events, Stimulus
 from hwsdk.ir.trace import Trace
 
 Say = Callable[[str], None]
+TICKS = ("instructions", "cycles", "nanoseconds")
+"""Counts of a step by a device itself."""
+TROUBLES = ("late_ticks", "lost_ticks", "late_packets", "dropped_packets")
+"""Counts of a simulator that say that its time decided what came out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +160,21 @@ def run(program: Program, device: Device, stimulus: Stimulus, *, progress: Progr
         program.name, program.digest(), program.target, device.url, known, trace.n_samples,
         trace.n_steps, sum(len(e) for n, e in trace.spikes.items() if n not in program.outputs), window,
         0 if mismatch is None else differences(expected, trace), not_held(program, expected, known), loaded - begin,
-        done - loaded, dict(device.counters()), {n: _range(c) for n, c in trace.counts.items()}, tuple(program.outputs),
-        trace, expected)
+        done - loaded, dict(device.counters()), {n: _range(trace.counts[n]) for n in TICKS if n in trace.counts},
+        tuple(program.outputs), trace, expected)
+
+
+def late(expected: Trace) -> str:
+    """What of a simulated run was late, lost or dropped, in words; "" if all was in time."""
+    counts = {name: int(expected.counts[name].sum()) for name in TROUBLES if name in expected.counts}
+    return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n)
 
 
 def not_held(program: Program, expected: Trace, capabilities: Capabilities) -> str:
     """Why a device need not equal this simulated run, or ""."""
-    late = {n: int(expected.counts[n].sum()) for n in ("late_ticks", "late_packets", "dropped_packets")
-            if n in expected.counts}
-    if any(late.values()):
-        return ("the simulator's PEs are not in time (" + ", ".join(f"{v:,} {n}" for n, v in late.items() if v)
-                + "), which a device without their timing does not show; compile for a longer step")
+    if troubles := late(expected):
+        return (f"PEs of the simulator are not in time ({troubles}), which a device without their timing does not "
+                "show; compile for a longer step")
     return "" if capabilities.exact else backends.get(program.target).noise(program)
 
 

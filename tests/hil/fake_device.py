@@ -1,5 +1,5 @@
-"""The device side of docs/wire.md in plain Python, as a transport without a line: what is written is answered when it is
-read. Its program: element i of the populations sends what comes in at input i; its state counts the events.
+"""The device side of docs/wire.md in plain Python, as a transport without a line: what is written is answered when it
+is read. Its program: element i of the populations sends what comes in at input i; its state counts the events.
 """
 
 from __future__ import annotations
@@ -72,10 +72,11 @@ class FakeDevice:
 
     def __init__(self, mtu: int = 512, window: int = 4, credit: int = 1 << 20, results: int = 4000, feed: int = 4000,
                  boots: int = 1) -> None:
-        self.mtu, self.window, self.credit, self.results, self.feed_bytes, self.boots = mtu, window, credit, results, feed, boots
+        self.mtu, self.window, self.credit = mtu, window, credit
+        self.results, self.feed_bytes, self.boots = results, feed, boots
         self.damage: Callable[[bytes, str], list[bytes]] = lambda frame, _: [frame]
         self.lie: Callable[[int], int] = lambda digest: digest
-        self.session, self.nonce, self.wanted, self.most_seen = 0, b"", 0, 0
+        self.session, self.opened_by, self.wanted, self.most_seen, self.sessions = 0, b"", 0, 0, 0
         self.kept: dict[int, bytes] = {}
         self.memory, self.size, self.crc, self.id = b"", 0, 0, bytes(32)
         self.loaded = self.closed = self.dumb = False
@@ -97,7 +98,7 @@ class FakeDevice:
     def read_some(self, timeout: float) -> bytes:
         if self.closed:
             raise LinkError("closed", code="GONE")
-        self.most_seen = max(self.most_seen, len({frame for frame in self.waiting}))
+        self.most_seen = max(self.most_seen, len(set(self.waiting)))
         assert sum(len(f) + 2 for f in set(self.waiting)) <= self.credit
         out = b""
         while self.waiting:
@@ -138,9 +139,10 @@ class FakeDevice:
         _, op, seq, session = struct.unpack_from("<BBHI", inside)
         body = inside[8:-4]
         if op == 1:
-            if body[:8] != self.nonce or not self.session:
-                self.nonce, self.wanted, self.kept = body[:8], 0, {}
-                self.session = zlib.crc32(body[:8] + bytes([self.boots])) | 1
+            if body[:8] != self.opened_by or not self.session:
+                self.opened_by, self.wanted, self.kept = body[:8], 0, {}
+                self.sessions += 2
+                self.session = (zlib.crc32(body[:8]) + self.sessions) & 0xFFFFFFFF | 1
             return [self.reply(1, seq, session, self.hello())]
         if session != self.session:
             return [self.reply(op, seq, session, struct.pack("<BII", 0x44, self.boots, 2) + b"no session")]
@@ -160,7 +162,7 @@ class FakeDevice:
 
     def hello(self) -> bytes:
         flags = 1 if self.loaded else 2 if self.memory else 0
-        return b"\0" + self.nonce + struct.pack(
+        return b"\0" + self.opened_by + struct.pack(
             "<BBHHIIIIBBBBIIII32s", 1, flags, self.mtu, self.window, self.session, self.credit, 1 << 20, 0, 0, 0, 0, 0,
             self.boots, self.next, self.digest, self.crc, self.id) + b"\1\4fake\x63\2??"
 

@@ -33,7 +33,8 @@ def steps(*lists: tuple[list[int], Any], kind: int = 0) -> events.Events:
     ptr = np.cumsum([0] + [len(i) for i, _ in lists])
     index = np.array([x for i, _ in lists for x in i], np.uint32)
     given_values = [np.ones(len(i)) if v is None or not len(v) else v for i, v in lists]
-    values = np.concatenate([np.asarray(v, events.DTYPES[kind]) for v in given_values]) if kind else None
+    none = np.zeros(0, events.DTYPES[kind])
+    values = np.concatenate([none, *(np.asarray(v, none.dtype) for v in given_values)]) if kind else None
     return events.Events(ptr.astype(np.int64), index, values)
 
 
@@ -52,25 +53,28 @@ def test_lists_of_the_vectors(name: str, elements: str, kind: str, index: str, v
 
 @pytest.mark.parametrize(("name", "elements", "kind", "data"), rows("notlist"))
 def test_what_is_no_list_is_refused(name: str, elements: str, kind: str, data: str) -> None:
-    with pytest.raises(LinkError, match="BAD_EVENTS.*step 5"):
+    with pytest.raises(LinkError, match=r"BAD_EVENTS.*step 5"):
         events.decode(raw(data), 1, int(elements), int(kind), ticks=False, t0=5)
 
 
 @pytest.mark.parametrize(("name", "before", "step", "kind", "index", "values", "after"), rows("digest"))
-def test_digests_of_the_vectors(name: str, before: str, step: str, kind: str, index: str, values: str, after: str) -> None:
+def test_digests_of_the_vectors(name: str, before: str, step: str, kind: str, index: str, values: str,
+                                after: str) -> None:
     want = steps((numbers(index), values_of(values, int(kind))), kind=int(kind))
     assert events.digest(int(before, 16), int(step), want, int(kind)) == int(after, 16)
 
 
 LISTS = st.integers(1, 3).flatmap(lambda scale: st.lists(st.sets(st.integers(0, 30 ** scale), max_size=40), max_size=6))
-VALUES = {1: st.integers(-4, 4).filter(bool), 2: st.sampled_from([1.0, -2.5, 0.25]), 3: st.sampled_from([1.0, 0.1, -1e300])}
+VALUES = {1: st.integers(-4, 4).filter(bool), 2: st.sampled_from([1.0, -2.5, 0.25]), 3: st.sampled_from([1.0, 0.1,
+                                                                                                         -1e300])}
 
 
 @settings(max_examples=60)
 @given(LISTS, st.integers(0, 3), st.data())
 def test_there_and_back_as_the_plain_twins(sets: list[set[int]], kind: int, data: st.DataObject) -> None:
     elements = max((max(s, default=0) for s in sets), default=0) + 1 + data.draw(st.integers(0, 9))
-    lists = [(sorted(s), data.draw(st.lists(VALUES[kind], min_size=len(s), max_size=len(s))) if kind else None) for s in sets]
+    lists = [(sorted(s), data.draw(st.lists(VALUES[kind], min_size=len(s),
+                                            max_size=len(s))) if kind else None) for s in sets]
     want = steps(*lists, kind=kind)
     encoded, ends = events.encode(want, elements, kind)
     whole = [plain.event_list(elements, kind, i, v) for i, v in lists]
@@ -111,7 +115,12 @@ def test_too_many_lists_and_too_few() -> None:
 
 
 @pytest.mark.parametrize(("lists", "kind"), [
-    ([([3, 3], None)], 0), ([([1], None), ([4, 2], None)], 0), ([([9], None)], 0), ([([1, 2], [3, 0])], 1), ([([1], [-0.0])], 2)])
+    ([([3, 3], None)], 0),
+    ([([1], None), ([4, 2], None)], 0),
+    ([([9], None)], 0),
+    ([([1, 2], [3, 0])], 1),
+    ([([1], [-0.0])], 2),
+])
 def test_bad_input_names_the_step(lists: Any, kind: int) -> None:
     with pytest.raises(DataError, match=f"step {len(lists) - 1}"):
         events.encode(steps(*lists, kind=kind), 9, kind)

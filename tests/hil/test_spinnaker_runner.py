@@ -31,7 +31,8 @@ from examples.egru_lm.text import HELD_OUT_SEED, encode, write
 from hwsdk.backends.base import CompileOptions
 from hwsdk.errors import FitError, UnsupportedError
 from hwsdk.hil.image import DeviceImage
-from hwsdk.hil.image_spinnaker import image_of, late
+from hwsdk.hil.image_spinnaker import image_of
+from hwsdk.hil.session import late
 from hwsdk.ir.data import Stimulus
 from hwsdk.ir.formats import load_data
 from hwsdk.ir.network import Network

@@ -69,9 +69,11 @@ def test_hello_and_status_in_words() -> None:
 
 def test_a_refusal_names_op_value_limit_and_remedy() -> None:
     body = payload("load_data_order")
-    with pytest.raises(RemoteError, match=r"refuses LOAD_DATA: E_ORDER, in order \(value 58560, limit 132128\)") as error:
+    with pytest.raises(RemoteError,
+                       match=r"refuses LOAD_DATA: E_ORDER, in order \(value 58560, limit 132128\)") as error:
         wire.refuse(wire.Op.LOAD_DATA, body[0], body[1:], where="here")
-    assert (error.value.op, error.value.status, error.value.value, error.value.limit) == ("LOAD_DATA", 0x25, 58560, 132128)
+    assert (error.value.op, error.value.status, error.value.value, error.value.limit) == ("LOAD_DATA", 0x25, 58560,
+                                                                                          132128)
     assert "fix: ask for the step" in str(error.value)
     with pytest.raises(RemoteError, match="status 0x77"):
         wire.refuse(99, 0x77, b"")

@@ -5,6 +5,7 @@ semihosting. Only what that firmware uses is there: memory, timer 0, watchdog, r
 from __future__ import annotations
 
 import io
+import math
 import struct
 import threading
 import time
@@ -28,6 +29,8 @@ BREAKPOINT = 7
 NOWHERE = 0xFFFFFFFE
 ALARM = 0.01
 """Seconds between two looks of the thread that stops the emulator in time."""
+PATIENCE = 1.0
+"""Seconds beyond what the host waits for after which firmware whose watchdog is not armed counts as hung."""
 
 
 def packages() -> Any:
@@ -106,7 +109,7 @@ class EmulatedBoard:
         self._next = self._jump = 0
         self._timer_zero, self._began = 0, time.perf_counter()
         self._load, self._bites = 0, float("inf")
-        self._halt, self._due, self._stop_at = "", False, float("inf")
+        self._halt, self._due, self._gives_up = "", False, float("inf")
         self.cpu = self._make()
         self._alarm: threading.Thread | None = None
         self._enter(RESET)
@@ -145,15 +148,18 @@ class EmulatedBoard:
         self._enter(RESET)
 
     def run(self, until: float) -> None:
-        """Go on until the firmware waits for input or has ended, at most to the time ``until`` of time.monotonic()."""
+        """Go on until the firmware waits for input or has ended. It may take longer than to the time ``until`` of
+        time.monotonic(): the emulator must not be stopped in the middle of something that is to go on, since it loses
+        the state of conditional blocks then. Only what has hung is stopped, by the watchdog or after PATIENCE.
+        """
         self._watch()
         while self.ended is None:
-            self._halt, self._due, self._stop_at = "", False, min(until, self._bites)
+            self._halt, self._due, self._gives_up = "", False, until + PATIENCE
             try:
                 self.cpu.emu_start(self.cpu.reg_read(self._arm.UC_ARM_REG_PC) | 1, NOWHERE)
             except self._unicorn.UcError:
                 self._halt = "fault"
-            self._stop_at = float("inf")
+            self._gives_up = float("inf")
             if self._halt == "waits":
                 return
             self._go_on()
@@ -171,10 +177,9 @@ class EmulatedBoard:
         if self._halt == "reset":
             self.resets += 1
             self._enter(RESET)
-        elif self._halt == "fault":
-            self._enter(FAULT)
-        elif time.monotonic() >= self._bites:
-            self._enter(NMI)
+        elif self._halt != "exit":
+            hung = not self._halt and time.monotonic() >= self._bites
+            self._enter(NMI if hung else FAULT)
 
     def _enter(self, exception: int) -> None:
         """Go to the handler of an exception. Those of this firmware never return: the frame is for them to read."""
@@ -289,14 +294,14 @@ class EmulatedBoard:
     # --- time ---
 
     def _watch(self) -> None:
-        """Have a thread that stops the emulator at ``_stop_at``, as long as the board is there."""
+        """Have a thread that stops what has hung, as long as the board is there."""
         if self._alarm is None:
             self._alarm = threading.Thread(target=_look, args=(weakref.ref(self),), name="hwsdk alarm", daemon=True)
             self._alarm.start()
 
     def due(self) -> bool:
-        """Stop the emulator if it is time to; returns whether the board is still in use."""
-        if time.monotonic() >= self._stop_at:
+        """Stop the emulator if its firmware has hung; returns whether the board is still in use."""
+        if time.monotonic() >= (self._gives_up if math.isinf(self._bites) else self._bites):
             self._due = True
             if not self._count:  # else a block could be counted and not executed
                 self.cpu.emu_stop()
@@ -304,7 +309,7 @@ class EmulatedBoard:
 
 
 def _look(board: weakref.ReferenceType[EmulatedBoard]) -> None:
-    """Body of the thread. A stop too many does no harm: ``run`` goes on."""
+    """Body of the thread."""
     while (there := board()) is not None and there.due():
         del there
         time.sleep(ALARM)
