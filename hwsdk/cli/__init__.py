@@ -1,4 +1,4 @@
-"""The command line. Every command is a thin shell round one function of hwsdk.compiler.
+"""The command line. Every command is a thin shell round one function of the library.
 
 Exit codes: 0 done; 1 the answer is no (does not fit, chip and reference differ); 2 bad input; 3 a bug in hwsdk; 4 a
 device or the line to it failed.
@@ -7,6 +7,7 @@ device or the line to it failed.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import sys
@@ -46,6 +47,13 @@ EXAMPLES = {
 }
 
 
+MODULES = {
+    "hil": "hwsdk.cli.hil",
+    "devices": "hwsdk.cli.devices",
+}
+"""Command -> where it lives."""
+
+
 class UsageError(SystemExit):
     """The command line itself is wrong. Ends the program with code 2 where nobody catches it."""
 
@@ -77,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     _emit(commands)
     _margins(commands)
     _yields(commands)
-    _hil(commands)
+    _more(commands)
     return parser
 
 
@@ -101,24 +109,24 @@ def _targets(commands: Commands) -> None:  # type: ignore[valid-type]
 
 def _inspect(commands: Commands) -> None:  # type: ignore[valid-type]
     parser = _command(commands, "inspect", "show what a model file holds, and what was read, assumed and changed")
-    _model(parser)
+    model_arguments(parser)
 
 
 def _compile(commands: Commands) -> None:  # type: ignore[valid-type]
     parser = _command(commands, "compile", "compile a model for a chip, or say why it does not fit")
-    _model(parser)
+    model_arguments(parser)
     _target(parser)
     parser.add_argument("-o", "--output", metavar="P.hwx", help="write the program here; else only say how it fits")
     parser.add_argument("--calibrate", metavar="DATA", help="data that set register ranges and measure spike drift")
     parser.add_argument("--text", action="store_true", help="print the whole program listing")
-    _quantisation(parser)
+    quantisation_arguments(parser)
     _search(parser)
 
 
 def _simulate(commands: Commands) -> None:  # type: ignore[valid-type]
     parser = _command(commands, "simulate", "run a program step by step on the chip's simulator")
     parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote")
-    _data(parser, required=True)
+    data_arguments(parser, required=True)
     parser.add_argument("-o", "--output", metavar="TRACE.npz", help="write spikes and counts here")
     parser.add_argument("--strict", action="store_true", help="a register overflow is an error")
     parser.add_argument("--engine", choices=("hwsdk", "lava", "analog"), default="hwsdk",
@@ -131,7 +139,7 @@ def _simulate(commands: Commands) -> None:  # type: ignore[valid-type]
 def _estimate(commands: Commands) -> None:  # type: ignore[valid-type]
     parser = _command(commands, "estimate", "energy and latency of a program on some data")
     parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote")
-    _data(parser, required=False)
+    data_arguments(parser, required=False)
     parser.add_argument("--trace", metavar="TRACE.npz", help="use this trace of `hwsdk simulate` instead of running")
     parser.add_argument("--proxy", metavar="NAME",
                         help="use the target's documented stand-in for unpublished prices; see `hwsdk targets NAME`")
@@ -142,11 +150,11 @@ def _estimate(commands: Commands) -> None:  # type: ignore[valid-type]
 
 def _verify(commands: Commands) -> None:  # type: ignore[valid-type]
     parser = _command(commands, "verify", "compare float reference, integer reference and chip simulator")
-    _model(parser)
+    model_arguments(parser)
     _target(parser)
-    _data(parser, required=True)
+    data_arguments(parser, required=True)
     parser.add_argument("--calibrate", action="store_true", help="let the same data set the register ranges")
-    _quantisation(parser)
+    quantisation_arguments(parser)
 
 
 def _emit(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -157,7 +165,7 @@ def _emit(commands: Commands) -> None:  # type: ignore[valid-type]
                         "crossbars: csv, npz, conductances for a test board")
     parser.add_argument("-o", "--output", metavar="FILE", required=True,
                         help="write it here, and what belongs to it beside it")
-    _data(parser, required=False)
+    data_arguments(parser, required=False)
 
 
 def _margins(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -165,7 +173,7 @@ def _margins(commands: Commands) -> None:  # type: ignore[valid-type]
 
     parser = _command(commands, "margins", TEXT)
     parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote, for sfq")
-    _data(parser, required=True)
+    data_arguments(parser, required=True)
     arguments(parser)
 
 
@@ -175,21 +183,18 @@ def _yields(commands: Commands) -> None:  # type: ignore[valid-type]
     for name, text, more in (("yield", TEXT, arguments), ("attribute", ATTRIBUTE_TEXT, attribute_arguments)):
         parser = _command(commands, name, text)
         parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote, for memristor")
-        _data(parser, required=True)
+        data_arguments(parser, required=True)
         more(parser)
 
 
-def _hil(commands: Commands) -> None:  # type: ignore[valid-type]
-    from hwsdk.cli.hil import DEVICES_TEXT, TEXT, arguments, devices_arguments
-
-    parser = _command(commands, "hil", TEXT)
-    parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote")
-    _data(parser, required=True)
-    arguments(parser)
-    devices_arguments(_command(commands, "devices", DEVICES_TEXT))
+def _more(commands: Commands) -> None:  # type: ignore[valid-type]
+    """The commands that have modules of their own, each with TEXT, arguments(parser) and run(arguments)."""
+    for name, module in MODULES.items():
+        found = importlib.import_module(module)
+        found.arguments(_command(commands, name, found.TEXT))
 
 
-def _model(parser: argparse.ArgumentParser) -> None:
+def model_arguments(parser: argparse.ArgumentParser) -> None:
     """The model and the options that settle its meaning."""
     parser.add_argument("model", metavar="MODEL", help="a .nir file, or a .net file of lava-dl")
     group = parser.add_argument_group("semantics", "what the file leaves open; see docs/semantics.md")
@@ -233,7 +238,7 @@ def _target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", "-t", required=True, metavar="NAME", help="name of a chip; see `hwsdk targets`")
 
 
-def _data(parser: argparse.ArgumentParser, required: bool) -> None:
+def data_arguments(parser: argparse.ArgumentParser, required: bool) -> None:
     """Input data and how to read them."""
     parser.add_argument("--input", "-i", metavar="DATA", required=required,
                         help=".npz, .npy, .csv or NIR data file; see docs/formats.md")
@@ -254,7 +259,7 @@ def _search(parser: argparse.ArgumentParser) -> None:
                        help="a trace of `hwsdk simulate` that tells how often neurons spike; default: --calibrate")
 
 
-def _quantisation(parser: argparse.ArgumentParser) -> None:
+def quantisation_arguments(parser: argparse.ArgumentParser) -> None:
     """How to quantise and map."""
     group = parser.add_argument_group("quantising and mapping")
     group.add_argument("--bits", type=whole_from(1, MAX_BITS), default=8,

@@ -1,45 +1,33 @@
-"""The commands hil and devices: their options, and what they do."""
+"""The command hil: its options, and what it does."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from hwsdk.cli.checks import BOARDS, DATA, PROGRAM, RECORDING, require_input, require_output
+from hwsdk.cli import data_arguments, positive_number
+from hwsdk.cli.checks import DATA, PROGRAM, RECORDING, require_input, require_output
 from hwsdk.cli.progress import bar
 from hwsdk.errors import HwsdkError
 
 if TYPE_CHECKING:
-    from hwsdk.hil.discovery import Found
     from hwsdk.hil.session import HilReport
 
 TEXT = "run a program on a device and compare it with the simulator, spike for spike"
-DEVICES_TEXT = "list what is attached or can be emulated here, and what each can run"
-DATA_OPTIONS = (("steps", "n_steps"), ("bin", "dt_s"), ("limit", "limit"))
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of hil; program and data are as in other commands."""
+    """The options of hil."""
+    parser.add_argument("program", metavar="P.hwx", help="what `hwsdk compile` wrote")
+    data_arguments(parser, required=True)
     parser.add_argument("--device", "-d", metavar="URL",
                         help="such as exec: (the firmware in a process), unicorn: or qemu: (a Cortex-M4F), "
                         "serial:/dev/ttyACM0?baud=1000000, tcp:HOST:PORT; see docs/hil.md and `hwsdk devices`")
     parser.add_argument("--record", metavar="FILE", help="keep every byte of the line here")
     parser.add_argument("--replay", metavar="FILE", help="instead of --device: what --record has kept")
-    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="the longest that one operation may take")
+    parser.add_argument("--timeout", type=positive_number, metavar="SECONDS", help="the longest that an operation may take")
     parser.add_argument("--junit", metavar="FILE.xml", help="write the result as JUnit XML, one case a sample")
     parser.add_argument("-o", "--output", metavar="TRACE.npz", help="write the device's spikes and counts here")
-
-
-def devices_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of devices."""
-    parser.add_argument("--map", metavar="FILE.toml", help="boards of this laboratory, see docs/hil_pytest.md")
-
-
-def _seconds(text: str) -> float:
-    """Of a timeout."""
-    from hwsdk.cli import positive_number
-
-    return positive_number(text)
 
 
 def run(a: argparse.Namespace) -> tuple[int, dict[str, Any], str]:
@@ -87,32 +75,11 @@ def _url(a: argparse.Namespace) -> str:
 def _report(a: argparse.Namespace, url: str) -> HilReport:
     """Run it."""
     from hwsdk import compiler
+    from hwsdk.cli.run import data_options
     from hwsdk.hil import devices, session
     from hwsdk.hil.locks import PortLock
 
     program = compiler.load_program(a.program)
-    options = {name: value for given, name in DATA_OPTIONS if (value := getattr(a, given)) is not None}
-    data = compiler.load_data(a.input, program, **options)
+    data = compiler.load_data(a.input, program, **data_options(a))
     with PortLock(url), bar("simulate", a.quiet) as say, devices.open_device(url, timeout=a.timeout) as device:
         return session.run(program, device, data, progress=say.step, say=say.phase)
-
-
-def run_devices(a: argparse.Namespace) -> tuple[int, dict[str, Any], str]:
-    """The command devices: (exit code, JSON, text)."""
-    import dataclasses
-
-    from hwsdk.hil.discovery import Found, attached
-
-    require_input(a.map, BOARDS)
-    found = attached(a.map)
-    names = [f.name for f in dataclasses.fields(Found)]
-    body = [{n: getattr(f, n) for n in names} for f in found]
-    return 0, {"devices": body}, "".join(_described(f) for f in found) or "nothing is attached\n"
-
-
-def _described(f: Found) -> str:
-    """A device in one line, or two if it cannot be used."""
-    runs = f"runs {', '.join(f.kinds)}" if f.kinds else "" if f.usable else "cannot be used"
-    named = f" (board {f.board})" if f.board else ""
-    why = "" if f.usable else f"\n{'':32} {f.why}; fix: {f.fix}"
-    return f"{f.url:31} {f.what}{named}{'; ' + runs if runs else ''}{why}\n"

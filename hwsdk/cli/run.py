@@ -1,8 +1,9 @@
-"""The commands behind the parser: call hwsdk.compiler, print text or JSON, map errors to exit codes."""
+"""The commands behind the parser: call the library, print text or JSON, map errors to exit codes."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 import traceback
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hwsdk.cli import ANSWER_IS_NO, BAD_INPUT, BUG, DEVICE_FAILED, INTERRUPTED, hil, margins, yields
+from hwsdk.cli import ANSWER_IS_NO, BAD_INPUT, BUG, DEVICE_FAILED, INTERRUPTED, MODULES, margins, yields
 from hwsdk.cli.checks import DATA, MODEL, PROGRAM, TRACE, require_input, require_output, require_proxy, require_target
 from hwsdk.cli.progress import bar
 from hwsdk.errors import FitError, HwsdkError, LinkError
@@ -24,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run one command."""
     try:
         with _warnings(arguments.quiet) as warned:
-            code, data, text = COMMANDS[arguments.command](arguments)
+            code, data, text = _command(arguments.command)(arguments)
     except HwsdkError as error:
         return _refused(arguments, error)
     except KeyboardInterrupt:
@@ -35,6 +36,14 @@ def run(arguments: argparse.Namespace) -> int:
                        "please report it with the lines above")
     _print(json.dumps({**data, "warnings": warned}, indent=1) + "\n" if arguments.json else text)
     return code
+
+
+def _command(name: str) -> Callable[[argparse.Namespace], Answer]:
+    """What a command does."""
+    if name in MODULES:
+        found: Callable[[argparse.Namespace], Answer] = importlib.import_module(MODULES[name]).run
+        return found
+    return COMMANDS[name]
 
 
 def _print(text: str) -> None:
@@ -91,7 +100,7 @@ def _warnings(quiet: bool) -> Iterator[list[str]]:
         yield seen
 
 
-def _semantics(a: argparse.Namespace) -> dict[str, Any]:
+def semantics_of(a: argparse.Namespace) -> dict[str, Any]:
     """The semantics options that were given."""
     from hwsdk.ir.semantics import CHOICES
 
@@ -100,7 +109,7 @@ def _semantics(a: argparse.Namespace) -> dict[str, Any]:
     return {"preset": a.preset, "strict": a.guess_nothing, **{n: v for n in names if (v := getattr(a, n)) is not None}}
 
 
-def _data_options(a: argparse.Namespace) -> dict[str, Any]:
+def data_options(a: argparse.Namespace) -> dict[str, Any]:
     given = {"n_steps": a.steps, "dt_s": a.bin, "limit": a.limit}
     return {k: v for k, v in given.items() if v is not None}
 
@@ -121,7 +130,7 @@ def _inspect(a: argparse.Namespace) -> Answer:
     require_input(a.model, MODEL)
     from hwsdk.compiler import load
 
-    net = load(a.model, **_semantics(a))
+    net = load(a.model, **semantics_of(a))
     data = {
         "name": net.name, "neurons": net.n_neurons, "parameters": net.n_parameters, "digest": net.digest(),
         "semantics": net.semantics.to_dict(),
@@ -144,7 +153,7 @@ def _compile(a: argparse.Namespace) -> Answer:
     from hwsdk.ir.trace_file import load_trace
 
     with bar("compile", a.quiet) as say:
-        net = compiler.load(a.model, **_semantics(a))
+        net = compiler.load(a.model, **semantics_of(a))
         data = compiler.load_data(a.calibrate, net) if a.calibrate else None
         activity = load_trace(a.activity) if a.activity else None
         program = compiler.compile(net, a.target, data=data, bits=a.bits, per_channel=a.per_channel, chips=a.chips,
@@ -170,7 +179,7 @@ def _simulate(a: argparse.Namespace) -> Answer:
     from hwsdk.ir.trace_file import save_trace
 
     program = compiler.load_program(a.program)
-    data = compiler.load_data(a.input, program, **_data_options(a))
+    data = compiler.load_data(a.input, program, **data_options(a))
     with bar("simulate", a.quiet) as say:
         trace = compiler.simulate(program, data, strict=a.strict, progress=say.step, engine=a.engine,
                                   threads=a.threads)
@@ -208,7 +217,7 @@ def _estimate(a: argparse.Namespace) -> Answer:
     if a.trace:
         trace = load_trace(a.trace, program.digest())
     else:
-        data = compiler.load_data(a.input, program, **_data_options(a))
+        data = compiler.load_data(a.input, program, **data_options(a))
         with bar("simulate", a.quiet) as say:
             trace = compiler.simulate(program, data, progress=say.step)
     report = compiler.estimate(program, trace, proxy=a.proxy, boundary=a.boundary, target_options=dict(a.option))
@@ -221,8 +230,8 @@ def _verify(a: argparse.Namespace) -> Answer:
     require_input(a.input, DATA)
     from hwsdk import compiler
 
-    net = compiler.load(a.model, **_semantics(a))
-    data = compiler.load_data(a.input, net, **_data_options(a))
+    net = compiler.load(a.model, **semantics_of(a))
+    data = compiler.load_data(a.input, net, **data_options(a))
     with bar("float reference", a.quiet) as say:
         report = compiler.verify(net, a.target, data, bits=a.bits, per_channel=a.per_channel, chips=a.chips,
                                  packing=a.packing, seed=a.seed, calibrate=a.calibrate, step_time=a.step_time,
@@ -237,7 +246,7 @@ def _emit(a: argparse.Namespace) -> Answer:
     from hwsdk import compiler
 
     program = compiler.load_program(a.program)
-    data = compiler.load_data(a.input, program, **_data_options(a)) if a.input else None
+    data = compiler.load_data(a.input, program, **data_options(a)) if a.input else None
     files = [str(path) for path in compiler.emit(program, a.form, data=data).save(a.output)]
     return 0, {"form": a.form, "files": files}, "".join(f"wrote {name}\n" for name in files)
 
@@ -245,7 +254,6 @@ def _emit(a: argparse.Namespace) -> Answer:
 COMMANDS: dict[str, Callable[[argparse.Namespace], Answer]] = {
     "targets": _targets, "inspect": _inspect, "compile": _compile, "simulate": _simulate, "estimate": _estimate,
     "verify": _verify, "emit": _emit, "margins": margins.run, "yield": yields.run, "attribute": yields.run_attribute,
-    "hil": hil.run, "devices": hil.run_devices,
 }
 
 __all__ = ["run"]

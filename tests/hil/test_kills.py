@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,15 +53,18 @@ class Phase(NamedTuple):
         return int(self.part * SAMPLES)
 
 
-def phases(*places: tuple[Op, float], every: int = 1) -> Any:
-    """All places, each before and after the request; one of both by default, at one in ``every`` places."""
+def phases(*places: tuple[Op, float], every: int = 1, kinds: tuple[str, ...] = ()) -> Any:
+    """All places, each before and after the request; one of both by default, at one in ``every`` places, of kinds in
+    turn.
+    """
     found = []
     for n, (op, part) in enumerate(places):
-        for executed in (False, True):
-            usual = executed == n % 2 and n % every == every - 1
-            phase = Phase(op, part, bool(executed))
-            found.append(pytest.param(phase, id=str(phase), marks=() if usual else pytest.mark.slow))
-    return pytest.mark.parametrize("phase", found)
+        for executed, (k, kind) in product((False, True), enumerate(kinds or ("",))):
+            usual = executed == n // every % 2 and n % every == (every - 1 if not kinds else k)
+            phase = Phase(op, part, executed)
+            found.append(pytest.param(phase, *[kind] * bool(kinds), id=f"{kind}{'-' * bool(kinds)}{phase}",
+                                      marks=() if usual else pytest.mark.slow))
+    return pytest.mark.parametrize(["phase", "kind"] if kinds else ["phase"], found)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -148,7 +152,7 @@ def test_a_device_that_hangs(trapped: Callable[..., LinkDevice], usual: Counter[
         assert device.link.status()["watchdog_resets"] == 1
 
 
-@phases(*UPLOAD, *RUN, every=3)
+@phases(*UPLOAD, *RUN, every=5)
 def test_a_device_that_is_switched_off_and_on(trapped: Callable[..., LinkDevice], usual: Counter[int], phase: Phase,
                                               ) -> None:
     watch = phase.watch(usual)
@@ -156,7 +160,7 @@ def test_a_device_that_is_switched_off_and_on(trapped: Callable[..., LinkDevice]
         check_restart(device, watch, phase, survives=False)
 
 
-@phases(*UPLOAD, *RUN, every=2)
+@phases(*UPLOAD, *RUN, every=3)
 def test_a_device_that_is_killed(trapped: Callable[..., LinkDevice], usual: Counter[int], phase: Phase) -> None:
     watch = phase.watch(usual)
     with trapped(watch, phase.executed, kills.kill) as device:
@@ -183,9 +187,9 @@ def cable(kind: str, command: list[str], folder: Path, watch: Watch, executed: b
     return Network(command, watch, executed=executed)
 
 
-@pytest.mark.parametrize("kind", ["pty", "tcp"])
-@phases(*UPLOAD, *RUN)
-def test_a_cable_that_is_pulled(command: list[str], usual: Counter[int], tmp_path: Path, phase: Phase, kind: str) -> None:
+@phases(*UPLOAD, *RUN, every=2, kinds=("pty", "tcp"))
+def test_a_cable_that_is_pulled(command: list[str], usual: Counter[int], tmp_path: Path, phase: Phase,
+                                kind: str) -> None:
     watch, size = phase.watch(usual), len(job().image.data)
     with cable(kind, command, tmp_path, watch, phase.executed) as line, LinkDevice(line.url) as device:
         device.load(job().program)

@@ -24,7 +24,9 @@ FLOORS: dict[str, int] = {
     "hwsdk.cost": 3,
     "hwsdk.backends": 4,
     "hwsdk.compiler": 5,
+    "hwsdk.explore": 5,
     "hwsdk.hil": 5,
+    "hwsdk.report": 5,
     "hwsdk.lsm": 5,
     "hwsdk.cli": 6,
 }

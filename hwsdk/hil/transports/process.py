@@ -14,8 +14,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import IO, Any
 
-from hwsdk.errors import LinkError, UnsupportedError
-from hwsdk.hil.transports.stream import Stream
+from hwsdk.errors import LinkError
+from hwsdk.hil.transports.stream import Stream, require_poll
 
 PIPE = 1 << 20
 """Bytes asked for in a pipe, which Linux grants to any user (/proc/sys/fs/pipe-max-size)."""
@@ -29,7 +29,7 @@ def connect(rest: str) -> ProcessTransport:
     """``[PATH] [ARGUMENTS]``; without a path the host-native firmware, built if need be.
 
     Raises:
-        LinkError: NOT_FOUND. UnsupportedError: this system has no pipes that can be waited for.
+        LinkError: NOT_FOUND. UnsupportedError: UNSUPPORTED_SYSTEM.
     """
     words = shlex.split(rest)
     if not words or words[0].startswith("-"):
@@ -51,9 +51,7 @@ class ProcessTransport:
     bytes_a_second: float | None = None
 
     def __init__(self, command: Sequence[str], name: str = "") -> None:
-        if sys.platform == "win32":
-            raise UnsupportedError("Windows cannot wait for pipes", where="exec:", code="UNSUPPORTED_SYSTEM",
-                                   fix="use tcp: or serial:, or WSL")
+        require_poll("exec:")
         self.command, self.name = list(command), name or f"exec:{shlex.join(command)}"
         self._messages: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the transport
         self._ended: Callable[[], object] = lambda: None

@@ -8,7 +8,7 @@ from typing import Any
 
 from hwsdk.errors import LinkError, MissingDependencyError, UnsupportedError
 from hwsdk.hil.transports import parse_query
-from hwsdk.hil.transports.stream import Stream
+from hwsdk.hil.transports.stream import Stream, require_poll
 
 BAUD = 115_200
 """What boards have when they say nothing else."""
@@ -98,16 +98,12 @@ class SerialTransport:
 
     def __init__(self, port: str, baud: int, reset: str = "none") -> None:
         self._name, self._reset = f"serial:{port}", reset
+        require_poll(self._name)
         serial = _pyserial()
         try:
             self._port = serial.Serial(port, baud, timeout=0, exclusive=True)
         except (serial.SerialException, ValueError, OSError) as error:
             raise _cannot_open(self._name, baud, error) from None
-        if not hasattr(self._port, "fileno"):
-            self._port.close()
-            raise UnsupportedError("ports of this system cannot be waited for", where=self._name,
-                                   code="UNSUPPORTED_SYSTEM",
-                                   fix="serve the port as TCP, for example with ser2net, and use tcp:")
         self.bytes_a_second: float | None = baud / 10  # start bit, 8 bits, stop bit
         self._stream = Stream(self._port.fileno(), self._port.fileno(), self._name, poll_first=True)
 

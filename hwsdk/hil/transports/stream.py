@@ -7,12 +7,21 @@ import select
 import time
 from collections.abc import Callable
 
-from hwsdk.errors import LinkError
+from hwsdk.errors import LinkError, UnsupportedError
 
 CHUNK = 1 << 18
 """Bytes read at once: more than a pipe of Linux holds."""
 MOST_HELD = 1 << 26
 """Bytes that wait for a line that takes none; a host with a window never comes near."""
+
+
+def require_poll(name: str) -> None:
+    """Raises:
+        UnsupportedError: UNSUPPORTED_SYSTEM, this system cannot wait for descriptors of all kinds.
+    """
+    if not hasattr(select, "poll"):
+        raise UnsupportedError("this system cannot wait for lines of all kinds", where=name, code="UNSUPPORTED_SYSTEM",
+                               fix="use Linux, macOS, or WSL on Windows")
 
 
 class Stream:
@@ -24,10 +33,14 @@ class Stream:
         name: of the line, for messages.
         why: more about an end of the line, as what a process has said last.
         poll_first: whether b"" means "nothing yet" unless the descriptor was ready, as on a terminal.
+
+    Raises:
+        UnsupportedError: UNSUPPORTED_SYSTEM.
     """
 
     def __init__(self, reader: int, writer: int, name: str, *, why: Callable[[], str] = lambda: "",
                  poll_first: bool = False) -> None:
+        require_poll(name)
         os.set_blocking(reader, False)
         os.set_blocking(writer, False)
         self._reader, self._writer, self._name, self._why, self._poll_first = reader, writer, name, why, poll_first

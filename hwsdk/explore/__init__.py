@@ -1,0 +1,1 @@
+"""Many design points: sweeps over targets and options, and edits that make a model fit."""

@@ -1,0 +1,1 @@
+"""What users look at: comparisons of chips, reports of programs, benchmark figures, and why accuracy was lost."""
