@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hwsdk.backends import spinnaker_cost
 from hwsdk.backends import spinnaker_fit as fit
+from hwsdk.backends import spinnaker_m4
 from hwsdk.backends.activity import busiest_of
 from hwsdk.backends.base import (
     CompileOptions,
@@ -19,7 +19,6 @@ from hwsdk.backends.base import (
     Program,
     Progress,
     Walk,
-    refuse_options,
     require_known,
 )
 from hwsdk.backends.verify import drift_text
@@ -242,9 +241,11 @@ class SpinnakerBackend(Deterministic, OwnSimulatorOnly):
 
     def estimate(self, program: Program, trace: Trace, proxy: str | None = None, boundary: str = "chip",
                  options: Mapping[str, Any] = MappingProxyType({})) -> CostReport:
-        """Energy and latency of a simulated run; see hwsdk.backends.spinnaker_cost.estimate."""
-        refuse_options(self.name, options)
-        return spinnaker_cost.estimate(_own(program), trace, self.target, boundary=boundary, proxy=proxy)
+        """Energy and latency of a simulated run; see hwsdk.backends.spinnaker_m4.report. Option: cycles, "calibrated"
+        or "executed".
+        """
+        require_known(self.name, options, ("cycles",))
+        return spinnaker_m4.report(_own(program), trace, self.target, boundary=boundary, proxy=proxy, **options)
 
     @property
     def forms(self) -> tuple[str, ...]:

@@ -33,10 +33,11 @@ EXACT = (1.0, 1.0)
 
 
 def estimate(program: SpinnakerProgram, trace: Trace, target: SpinnakerTarget, *, boundary: str = "chip",
-             proxy: str | None = None, unused: str = "sleeping") -> CostReport:
+             proxy: str | None = None, unused: str = "sleeping", open_: Range | None = None) -> CostReport:
     """Energy and latency of a simulated run.
 
     Args:
+        open_: factors for the least and the most that the active cycles may be; default: ``cycle_range``.
         unused: what PEs do that hold nothing: "sleeping", as in the published idle powers, or "off".
 
     Raises:
@@ -48,7 +49,7 @@ def estimate(program: SpinnakerProgram, trace: Trace, target: SpinnakerTarget, *
     require_counts(trace)
     require_own(program, trace)
     stand_in = proxy_target(target, proxy)
-    open_ = cycle_range(program, trace, target)
+    open_ = cycle_range(program, trace, target) if open_ is None else open_
     time = latency(program, trace, open_)
     counts = {k: float(v.sum()) for k, v in trace.counts.items()}
     static = _supplies(program, trace, target, time, unused, open_)

@@ -116,6 +116,7 @@ class Session:
 
     def _hello_in(self, left: float) -> Hello | None:
         """The reply to this HELLO, if it comes within that time."""
+        found = None
         for frame in self.window.frames(left):
             if self.window.is_message(frame):
                 continue
@@ -126,9 +127,10 @@ class Session:
                 refuse(Op.HELLO, frame.payload[0], frame.payload[1:], where=self.transport.describe(), log=self._tail())
             hello = parse_hello(frame.payload[1:])
             if hello.nonce == self._nonce and hello.version == VERSION:
-                return hello
-            self.statistics["stale"] += 1
-        return None
+                found = hello
+            else:
+                self.statistics["stale"] += 1
+        return found
 
     def _ensure(self, *, reset_matters: bool = True) -> bool:
         """A session, a new one if need be; returns whether it is new.

@@ -76,7 +76,7 @@ def no_process_is_left() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return kills.small_firmware(tmp_path_factory.mktemp("firmware"))
+    return kills.small_firmware(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")

@@ -212,6 +212,24 @@ def test_a_reset_between_two_sessions_is_told_once() -> None:
         assert link.status()["boots"] == 13
 
 
+def test_a_reset_is_noticed_where_only_short_frames_come_through() -> None:
+    device = FakeDevice()
+    with Link(device, timeout=2) as link:
+        link.hello()
+        device.reset_device()
+        device.damage = lambda frame, way: [frame] if len(frame) < 100 or way == "in" else []
+        with pytest.raises(DeviceReset, match=r"another session(.|\n)*boot 2"):
+            link.echo(bytes(400))
+
+
+def test_a_message_that_comes_with_the_greeting_is_kept() -> None:
+    device = FakeDevice()
+    device.damage = lambda frame, way: [frame, device.reply(11, 0, 1, b"\0\1up")] if way == "in" else [frame]
+    with Link(device) as link:
+        link.hello()
+        assert list(link.messages) == ["info: up"]
+
+
 def test_another_host_takes_the_device_over() -> None:
     device = FakeDevice()
     one, two = Link(device, nonce=1), Link(device, nonce=100)

@@ -43,7 +43,7 @@ def no_process_is_left() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return kills.small_firmware(tmp_path_factory.mktemp("firmware"))
+    return kills.small_firmware(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +85,12 @@ def test_a_process_ends_with_its_host(killed: Killed, command: list[str], op: st
     killed(f"exec:{command[0]}", op, nth, False)
 
 
-@parameters(usual=())
+@pytest.mark.slow
+@pytest.mark.parametrize(("op", "nth"), [("HELLO", 0), ("LOAD_DATA", 20), ("STEP", 1), ("READ_STATE", 2)])
 def test_an_emulator_ends_with_its_host(killed: Killed, op: str, nth: int) -> None:
     if not shutil.which("qemu-system-arm"):
         pytest.skip("qemu-system-arm is missing: apt install qemu-system-arm")
-    killed("qemu:?link=stdio", op, min(nth, 2) if op in ("STEP", "FETCH", "FEED", "READ_STATE") else nth % 50, False)
+    killed("qemu:?link=stdio", op, nth, False)
 
 
 @parameters(usual=(("STEP", 5),))
