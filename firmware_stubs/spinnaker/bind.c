@@ -43,17 +43,22 @@ static uint8_t open_sections(struct spin_machine *m, const struct hw_image *imag
                                                  : HW_OK;
 }
 
-/* Whether all atoms of a slice are elements that there are. */
-static uint8_t check_elements(const struct spin_machine *m, const struct spin_slice *s, uint32_t limit,
+/* Whether all atoms of a slice are elements that there are; notes whether these ascend. */
+static uint8_t check_elements(const struct spin_machine *m, struct spin_slice *s, uint32_t limit,
                               struct hw_why *why)
 {
     bool consecutive = s->flags & SPIN_CONSECUTIVE;
     uint32_t room = consecutive ? limit : m->n_listed;
     if (s->element > room || s->n > room - s->element)
         return broken(why, "elements of a slice", s->element, room);
-    for (uint32_t i = 0; !consecutive && i < s->n; i++)
-        if (m->listed[s->element + i] >= limit)
-            return broken(why, "an element of a slice", m->listed[s->element + i], limit);
+    const uint32_t *own = m->listed + s->element;
+    bool ascending = !consecutive;
+    for (uint32_t i = 0; !consecutive && i < s->n; i++) {
+        if (own[i] >= limit)
+            return broken(why, "an element of a slice", own[i], limit);
+        ascending = ascending && (!i || own[i - 1] < own[i]);
+    }
+    s->flags |= ascending ? SPIN_ASCENDING : 0;
     return HW_OK;
 }
 

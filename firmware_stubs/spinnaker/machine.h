@@ -10,7 +10,7 @@ enum spin_kind { SPIN_NARROW = 0, SPIN_BYTE, SPIN_WIDE, SPIN_PLASTIC, SPIN_CONV,
 enum { SPIN_PORTS = 6, SPIN_MAX_PHASES = 16, SPIN_MAX_SLOTS = 64, SPIN_MAX_ATOMS = 1024, SPIN_MAX_HISTORY = 1 << 14,
        SPIN_MAX_BOX = 1 << 20, SPIN_ROUTE_WORDS = 5, SPIN_MAX_STEP = 0x7fff0000 };
 enum { SPIN_SENDS = 1 << 8 };                                      /* of a slice in its PE's image */
-enum { SPIN_FIRES = 1, SPIN_CONSECUTIVE = 2, SPIN_SENDING = 4 }; /* of a slice here */
+enum { SPIN_FIRES = 1, SPIN_CONSECUTIVE = 2, SPIN_SENDING = 4, SPIN_ASCENDING = 8 }; /* of a slice here */
 
 /* As the image has them. */
 struct spin_header {

@@ -56,6 +56,15 @@ static void take_inputs(struct spin_machine *m, const struct spin_slice *s, cons
             take(m, s, in->index[event] - s->element, in, event);
         return;
     }
+    if (s->flags & SPIN_ASCENDING) {
+        const uint32_t *own = m->listed + s->element;
+        for (event = from(in->index, in->n, own[0]); event < in->n && in->index[event] <= own[s->n - 1]; event++) {
+            uint32_t atom = from(own, s->n, in->index[event]);
+            if (own[atom] == in->index[event])
+                take(m, s, atom, in, event);
+        }
+        return;
+    }
     for (uint32_t atom = 0; in->n && atom < s->n; atom++) {
         uint32_t element = spin_element(m, s, atom);
         event = from(in->index, in->n, element);

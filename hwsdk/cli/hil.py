@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         "serial:/dev/ttyACM0?baud=1000000, tcp:HOST:PORT; see docs/hil.md and `hwsdk devices`")
     parser.add_argument("--record", metavar="FILE", help="keep every byte of the line here")
     parser.add_argument("--replay", metavar="FILE", help="instead of --device: what --record has kept")
-    parser.add_argument("--timeout", type=positive_number, metavar="SECONDS", help="the longest that an operation may take")
+    parser.add_argument("--timeout", type=positive_number, metavar="SECONDS", help="the longest an operation may take")
     parser.add_argument("--junit", metavar="FILE.xml", help="write the result as JUnit XML, one case a sample")
     parser.add_argument("-o", "--output", metavar="TRACE.npz", help="write the device's spikes and counts here")
 

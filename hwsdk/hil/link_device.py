@@ -46,9 +46,8 @@ class LinkDevice:
 
     def __init__(self, url: str, *, timeout: float | None = None, transport: ByteTransport | None = None) -> None:
         self._url, self._reopens = url, transport is None
-        limits = {} if timeout is None else {"timeout": timeout, "deadline": 2 * timeout}
         line = transports.open(url) if transport is None else transport
-        self._link = Link(line, **limits)
+        self._link = Link(line) if timeout is None else Link(line, timeout=timeout, deadline=2 * timeout)
         self._image: DeviceImage | None = None
         self._program: StoredProgram | None = None
         self._steps = self._restarts = self._reopened = 0
@@ -92,8 +91,9 @@ class LinkDevice:
         image = image_of(program)
         if (KINDS[image.kind], image.layout) not in self._hello.kinds:
             known = ", ".join(f"{NAMES.get(k, k)} in layout {n}" for k, n in self._hello.kinds) or "none"
-            raise UnsupportedError(f"its firmware runs no {image.kind} program in layout {image.layout}", code="WRONG_KIND",
-                                   where=self._url, fix=f"use a device for them; this one runs {known}")
+            raise UnsupportedError(f"its firmware runs no {image.kind} program in layout {image.layout}",
+                                   where=self._url, code="WRONG_KIND",
+                                   fix=f"use a device for them; this one runs {known}")
         self._image, self._program = image, program
         self._upload()
 
@@ -146,7 +146,7 @@ class LinkDevice:
     def _wanted(image: DeviceImage, probes: Probes) -> tuple[tuple[str, str], ...]:
         """The states to read."""
         own = tuple(key for key in image.states if key[0])
-        if probes == "all":
+        if isinstance(probes, str):
             return own
         wanted = tuple((str(a), str(b)) for a, b in probes)
         if unknown := [key for key in wanted if key not in image.states]:
@@ -183,9 +183,9 @@ class LinkDevice:
         except LinkError as error:
             if not self._reopens or error.code not in ("GONE", "NO_REPLY"):
                 raise
-            line = self._reopen(error)
+            self._link.reattach(self._reopen(error))
             self._reopened += 1
-            return self._link.resume(line)
+            return self._link.resume()
 
     def _walk(self, given: events.Events, wanted: tuple[tuple[str, str], ...], said: _Said | None,
               ) -> tuple[Results, States]:
@@ -204,12 +204,11 @@ class LinkDevice:
 
     def _recovers(self, error: LinkError) -> bool:
         """Whether the device can be used again: it has started anew, or its line could be opened again."""
-        if isinstance(error, DeviceReset):
+        if isinstance(error, DeviceReset) or error.code == "RESULT_LOST":
             self._restarts += 1
             return True
         if error.code == "GONE" and self._reopens:
-            self._link.transport.close()
-            self._link.transport = self._link.window.transport = self._reopen(error)
+            self._link.reattach(self._reopen(error))
             self._reopened += 1
             return True
         return False

@@ -1,4 +1,4 @@
-"""The fault campaign: many jobs over damaged lines, each of which has to end right or with an exception that names why."""
+"""The fault campaign: many jobs over damaged lines; each ends right or with an exception that names why."""
 
 from __future__ import annotations
 

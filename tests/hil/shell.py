@@ -64,9 +64,10 @@ class Shell:
         own = np.ascontiguousarray(index, np.uint32)
         values = None if value is None else np.ascontiguousarray(value, self._in)
         n, text = ctypes.c_uint32(), ctypes.c_char_p()
+        given = None if values is None else ctypes.c_void_p(values.ctypes.data)
         status = self._c.shell_step(
-            t, len(own), ctypes.c_void_p(own.ctypes.data), None if values is None else ctypes.c_void_p(values.ctypes.data),
-            int(drain), ctypes.byref(n), ctypes.c_void_p(self._found.ctypes.data),
+            t, len(own), ctypes.c_void_p(own.ctypes.data), given, int(drain), ctypes.byref(n),
+            ctypes.c_void_p(self._found.ctypes.data),
             ctypes.c_void_p(self._values.ctypes.data), ctypes.byref(text))
         if status:
             raise Refused(status, (text.value or b"").decode())

@@ -11,10 +11,11 @@ import pytest
 import hwsdk
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTSIDE = ("backends", "mappers", "simulators")  # folders of the root that install inside hwsdk
+OUTSIDE = ("backends", "firmware_stubs", "mappers", "simulators")  # folders of the root that install inside hwsdk
 
 FLOORS: dict[str, int] = {
     "hwsdk.errors": 0,
+    "hwsdk.firmware_stubs": 0,
     "hwsdk.quantity": 0,
     "hwsdk.ir": 1,
     "hwsdk.targets": 2,

@@ -15,7 +15,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTSIDE = ("backends", "mappers", "simulators")
+OUTSIDE = ("backends", "firmware_stubs", "mappers", "simulators")
 
 LIST_WHEEL = """
 import json, sys, warnings
