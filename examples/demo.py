@@ -18,6 +18,8 @@ import hwsdk
 from hwsdk import backends
 from hwsdk.compiler import load_data
 from hwsdk.errors import MissingDependencyError, UnsupportedError
+from hwsdk.hil import session
+from hwsdk.hil.devices import open_device
 from hwsdk.simulators import reference
 
 HERE = Path(__file__).parent
@@ -53,6 +55,9 @@ PULSES = Job("digits_sfq.nir", "digits_sfq_test.npz", "digits_sfq_test.npz", "if
 """Integrate-and-fire neurons with small whole weights, for pulse logic, which has no leak."""
 JOBS = {"sfq": PULSES}
 """Target -> its job, where it is not DIGITS."""
+DEVICES = ("exec:", "unicorn:")
+"""Firmware as a process, and on an emulated Cortex-M4F."""
+DEVICE_SAMPLES = {"exec:": 20, "unicorn:": 1}
 VARIANTS = "memristor_"
 """Targets whose names begin so are other arrays of the target memristor, of which a line is shown."""
 
@@ -76,6 +81,8 @@ def show_target(name: str, job: Job) -> None:
           f"{accuracy(float_counts, data.labels):.1%}; the same decision on {same:.1%} of the samples\n")
     print(hwsdk.estimate(program, trace).to_text(), end="")
     print(f"\n{lava_says(program, network, job)}")
+    for url in DEVICES:
+        print(device_says(url, program, job))
     if backend.target.proxy is not None:
         print("\nthe same with the documented stand-in for the prices that are not published")
         print(hwsdk.estimate(program, trace, proxy=backend.target.proxy.name).to_text(), end="")
@@ -103,6 +110,19 @@ def lava_says(program: Any, network: Any, job: Job) -> str:
         return f"not compared with Lava: {error.what} ({error.fix})"
     first = hwsdk.simulate(program, few).first_difference(theirs)
     return f"lava-nc, {LAVA_SAMPLES} test images: {'every spike is the same' if first is None else f'differs, {first}'}"
+
+
+def device_says(url: str, program: Any, job: Job) -> str:
+    """Do the first test images give the same spikes on the firmware?"""
+    few = load_data(HERE / job.data, program, limit=DEVICE_SAMPLES[url])
+    try:
+        with open_device(url) as device:
+            report = session.run(program, device, few)
+    except MissingDependencyError as error:
+        return f"not run on {url} {error.what} ({error.fix})"
+    c = report.capabilities
+    same = f"all {report.spikes:,} spikes are the simulator's" if report.ok else f"it differs: {report.window.mismatch}"
+    return f"firmware on {c.name}, {c.core}, {few.n_samples} test images: {same}"
 
 
 def main() -> None:

@@ -103,7 +103,7 @@ def _value(e: Events, sample: int, step: int, index: int) -> float:
 
 def _inputs(stimulus: Stimulus, expected: Trace, m: Mismatch, step: int) -> str:
     """What the inputs sent in a step, and the other populations in the step before."""
-    own = {id(e): name for name, e in reversed(expected.spikes.items()) if e.value is None}  # not outputs as well
+    own = {id(e): name for name, e in reversed([*expected.spikes.items()]) if e.value is None}  # not outputs as well
     parts = [_listed(name, e, m.sample, step) for name, e in stimulus.inputs.items()]
     parts += [_listed(name, e, m.sample, step - 1) for name, e in expected.spikes.items() if own.get(id(e)) == name]
     return "; ".join(p for p in parts if p) or "nothing"
