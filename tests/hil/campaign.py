@@ -14,7 +14,7 @@ from hwsdk.hil.link_device import LinkDevice
 FAULTS = {
     "clean": "", "flip 1e-4": "flip=1e-4", "flip 1e-3": "flip=1e-3", "flip 5e-3": "flip=5e-3", "drop": "drop=1e-3",
     "duplicate": "dup=1e-3", "insert": "insert=1e-3", "burst": "burst=5e-4", "frames again": "again=2e-3",
-    "stall": "stall=1e-3&stall_ms=15", "reset": "reset=5e-4",
+    "stall": "stall=1e-3&stall_ms=15", "reset": "reset=2e-4",
     "all": "flip=3e-4&drop=3e-4&dup=3e-4&insert=3e-4&burst=1e-4&again=5e-4&stall=2e-4&stall_ms=15&reset=2e-5",
 }
 FRAME = 512
