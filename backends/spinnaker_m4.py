@@ -136,7 +136,7 @@ def extras(found: Executed, law: M4Law, open_: tuple[float, float], samples: int
     calibrated, cycles = found.calibrated / samples, found.cycles.times(1 / samples)
     low, high = calibrated * open_[0], calibrated * open_[1]
     text = (f"{cycles.nominal:,.0f} [{cycles.low:,.0f} to {cycles.high:,.0f}], {cycles.instructions:,.0f} "
-            f"instructions; {law.image.compiler}, {law.image.name} {law.image.sha256[:12]}")
+            f"instructions of hwsdk's kernel; {law.image.compiler}")
     return (
         Extra("active cycles, calibrated", Amount(calibrated, low, high, "cycles"),
               f"{calibrated:,.0f} [{low:,.0f} to {high:,.0f}]"),

@@ -69,7 +69,7 @@ def test_the_report_shows_both_and_prices_either():
     bounds = [by_law.energy_dynamic.low, by_law.energy_dynamic.high]
     assert bounds == pytest.approx([plain.energy_dynamic.value * x / calibrated.value for x in (
         executed_.low, executed_.high)])
-    assert "instructions; gcc" in plain.to_text()
+    assert "instructions of hwsdk's kernel; gcc" in plain.to_text()
     with pytest.raises(UnsupportedError, match="use calibrated or executed"):
         hwsdk.estimate(program, trace, target_options={"cycles": "silicon"})
 
