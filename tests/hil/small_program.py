@@ -26,16 +26,17 @@ class Small(NamedTuple):
 
 
 @cache
-def small() -> Small:
+def small(n_in: int = N_IN, rate: float = 0.2) -> Small:
+    """n_in: inputs, each of which spikes at ``rate``; with many and few spikes a step is sent as a list of gaps."""
     rng, zero = np.random.default_rng(7), np.zeros(N, int)
     cell = FixedLIF(du=zero + 4095, dv=zero + 400, vth=zero + 900, bias_mant=zero, bias_exp=zero, reset_by=zero,
                     u_init=zero, v_init=zero, scale=np.ones(N), v_offset=np.zeros(N), reset="value")
-    network = (NetworkBuilder().input("in", N_IN).population("p", cell)
-               .connect("in", "p", weight=2 * rng.integers(-40, 100, (N, N_IN))).output("out", "p").build(Semantics()))
+    network = (NetworkBuilder().input("in", n_in).population("p", cell)
+               .connect("in", "p", weight=2 * rng.integers(-40, 100, (N, n_in))).output("out", "p").build(Semantics()))
     backend = backends.get("loihi2")
     program = backend.compile(network, CompileOptions(), lambda _: None)
     assert isinstance(program, LoihiProgram)
-    stimulus = Stimulus({"in": events_from_dense(rng.random((2, STEPS, N_IN)) < 0.2, (N_IN,))})
+    stimulus = Stimulus({"in": events_from_dense(rng.random((2, STEPS, n_in)) < rate, (n_in,))})
     trace = backend.simulate(program, stimulus, probes="all")
     assert 100 < sum(len(trace.spikes["p"].one(s).step) for s in (0, 1)) < N * STEPS
     return Small(program, stimulus, trace)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections import Counter
 
 import pytest
-from campaign import FAULTS, run
+from campaign import FAULTS, FRAME, run
+from small_program import small
 
+from hwsdk.errors import HwsdkError
 from hwsdk.hil import firmware
-from hwsdk.hil.transports.faulty import KINDS
+from hwsdk.hil.link_device import LinkDevice
+from hwsdk.hil.transports.faulty import KINDS, Injector
 
-WEAK_SEEDS = range(24)
+FLIPS = {"flip": 3e-3}
 
 
 def check(seeds: range) -> None:
@@ -18,12 +21,12 @@ def check(seeds: range) -> None:
     assert found.jobs == len(FAULTS) * len(seeds)
     assert not found.wrong and not found.late, found
     assert found.right >= 0.95 * found.jobs, found.named  # faults are outlived, not only reported
-    rare = {kind for kind in KINDS if found.injected[kind] < 2 * len(seeds)}
+    rare = {kind for kind in KINDS if found.injected[kind] < len(seeds)}
     assert not rare, found.injected
 
 
 def test_some_jobs_of_every_kind() -> None:
-    check(range(3))
+    check(range(2))
 
 
 @pytest.mark.slow
@@ -31,10 +34,24 @@ def test_more_than_500_jobs() -> None:
     check(range(100, 145))
 
 
-@pytest.mark.slow
-def test_a_weakened_crc_lets_an_error_through(tmp_path: Path) -> None:
-    weak = firmware.host_native(defines=("HW_CRC_BITS=1", "HW_NO_DIGEST"))
-    found = run(WEAK_SEEDS, f"exec:{weak}", {"flips to the device": "flip=2e-3&only=out"})
-    assert found.wrong, found
-    sound = run(WEAK_SEEDS, "exec:", {"flips to the device": "flip=2e-3&only=out"})
-    assert not sound.wrong and sound.right, sound
+def flipped_inputs(path: str) -> Counter[str]:
+    """Jobs whose requests are damaged once the program is loaded, where no CRC of an image and no digest sees it."""
+    program, stimulus, expected = small(500, 0.015)
+    found: Counter[str] = Counter()
+    for seed in range(24):
+        try:
+            with LinkDevice(f"faulty:seed={seed}&frame={FRAME};exec:{path}", timeout=10) as device:
+                device.load(program)
+                line = device.link.transport
+                line._out = Injector(seed, FLIPS, line.injected)  # type: ignore[attr-defined]
+                equal = expected.first_difference(device.run(stimulus), ["p"]) is None
+            found["right" if equal else "wrong"] += 1
+        except HwsdkError as error:
+            found[error.code] += 1
+    return found
+
+
+def test_a_weakened_crc_lets_errors_through() -> None:
+    weak = flipped_inputs(str(firmware.host_native(defines=("HW_CRC_BITS=1",))))
+    assert weak["wrong"] > 0, weak
+    assert flipped_inputs("") == {"right": 24}

@@ -92,8 +92,8 @@ def test_firmware_that_hangs_without_a_watchdog_starts_again(line):
     overwrite(line, "hw_link_take", HANG)
     line.read_some(0.0)
     line.write(b"\0" * 8)
-    start = time.monotonic()
-    assert line.read_some(0.2) == b"" and 1.0 < time.monotonic() - start < 4  # PATIENCE
+    start = time.process_time()
+    assert line.read_some(0.2) == b"" and 1.9 < time.process_time() - start < 4  # PATIENCE
     assert Link(line).hello().reset_reason == "fault"
 
 
@@ -101,10 +101,10 @@ def test_the_watchdog_ends_what_hangs_and_an_upload_goes_on(line):
     link = Link(line)
     image, sent = half_loaded(link)
     overwrite(line, "hw_perform", HANG)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(DeviceReset):
         link.status()
-    assert 1.5 < time.monotonic() - start < 5  # the watchdog takes 2 s
+    assert 1.5 < time.process_time() - start < 5  # the watchdog takes 2 s
     hello = link.hello()
     assert (hello.reset_reason, hello.boots, hello.broken_off) == ("watchdog", 2, True)
     with pytest.raises(LinkError):  # three copies are no image, which shows only when all have come

@@ -29,8 +29,8 @@ BREAKPOINT = 7
 NOWHERE = 0xFFFFFFFE
 ALARM = 0.01
 """Seconds between two looks of the thread that stops the emulator in time."""
-PATIENCE = 1.0
-"""Seconds beyond what the host waits for after which firmware whose watchdog is not armed counts as hung."""
+PATIENCE = 2.0
+"""Seconds of this process' own time after which firmware whose watchdog is not armed counts as hung."""
 
 
 def packages() -> Any:
@@ -150,11 +150,12 @@ class EmulatedBoard:
     def run(self, until: float) -> None:
         """Go on until the firmware waits for input or has ended. It may take longer than to the time ``until`` of
         time.monotonic(): the emulator must not be stopped in the middle of something that is to go on, since it loses
-        the state of conditional blocks then. Only what has hung is stopped, by the watchdog or after PATIENCE.
+        the state of conditional blocks then. Only what has hung is stopped, by the watchdog or after PATIENCE, both in
+        the time that this process has had: a busy machine is no fault of the firmware.
         """
         self._watch()
         while self.ended is None:
-            self._halt, self._due, self._gives_up = "", False, until + PATIENCE
+            self._halt, self._due, self._gives_up = "", False, time.process_time() + PATIENCE
             try:
                 self.cpu.emu_start(self.cpu.reg_read(self._arm.UC_ARM_REG_PC) | 1, NOWHERE)
             except self._unicorn.UcError:
@@ -178,7 +179,7 @@ class EmulatedBoard:
             self.resets += 1
             self._enter(RESET)
         elif self._halt != "exit":
-            hung = not self._halt and time.monotonic() >= self._bites
+            hung = not self._halt and time.process_time() >= self._bites
             self._enter(NMI if hung else FAULT)
 
     def _enter(self, exception: int) -> None:
@@ -284,7 +285,7 @@ class EmulatedBoard:
         elif at == 0x8000:
             self._load = value
         elif at == 0x8008:
-            self._bites = time.monotonic() + self._load * TICK * 1e-9 if value & 1 else float("inf")
+            self._bites = time.process_time() + self._load * TICK * 1e-9 if value & 1 else float("inf")
 
     def _control_write(self, _: object, at: int, __: int, value: int, ___: object) -> None:
         """SYSRESETREQ in AIRCR."""
@@ -301,7 +302,7 @@ class EmulatedBoard:
 
     def due(self) -> bool:
         """Stop the emulator if its firmware has hung; returns whether the board is still in use."""
-        if time.monotonic() >= (self._gives_up if math.isinf(self._bites) else self._bites):
+        if time.process_time() >= (self._gives_up if math.isinf(self._bites) else self._bites):
             self._due = True
             if not self._count:  # else a block could be counted and not executed
                 self.cpu.emu_stop()
