@@ -9,8 +9,8 @@ import sys
 import time
 import types
 from collections.abc import Callable
-from importlib import metadata
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from xml.etree import ElementTree
 
