@@ -91,11 +91,15 @@ $(AIHWKIT_STAMP):
 	$(AIHWKIT)/bin/python -m pip install --quiet --no-deps aihwkit==1.1.0
 	@touch $@
 
-# They check the SFQ netlists. The tests that need them skip, and say so, where they are not and cannot be installed.
+# ngspice and iverilog check the SFQ netlists, the others run and build the firmware. Command: Debian package. The tests
+# that need them skip, and say so, where they are not and cannot be installed.
+TOOLS := ngspice:ngspice iverilog:iverilog cc:gcc qemu-system-arm:qemu-system-arm arm-none-eabi-gcc:gcc-arm-none-eabi \
+  qemu-system-riscv32:qemu-system-misc riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf
+
 .PHONY: tools
-tools: ## ngspice and Icarus Verilog, if packages can be installed here without a password
-	@mkdir -p build; missing=(); for tool in ngspice iverilog; do \
-	  command -v $$tool >/dev/null || missing+=($$tool); done; \
+tools: ## ngspice, Icarus Verilog, QEMU and cross compilers, if packages can be installed here without a password
+	@mkdir -p build; missing=(); for tool in $(TOOLS); do \
+	  command -v $${tool%%:*} >/dev/null || missing+=($${tool##*:}); done; \
 	if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
 	root=(); if [ "$$(id -u)" != 0 ]; then root=(sudo -n); fi; \
 	echo "installing $${missing[*]}"; \

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import firmware_client as fw
 import fuzz_images
@@ -26,7 +27,9 @@ from hwsdk.hil import firmware, wire
 from hwsdk.hil.link import Link
 
 QUICK, MANY = 100_000, 5_000_000
-"""Frames of a test: of each side many, more than 10 million together."""
+"""Frames and payloads for the host's parsers; the device's see twice as many."""
+Images = dict[str, list[bytes]]
+ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
 FAST_BUILD = "SANITIZE=-O0 -fsanitize=address,undefined -fno-sanitize-recover=all -DHW_RED_ZONES"
 
 
@@ -44,37 +47,68 @@ def build(folder: Path, *more: str, stubs: Path = fw.STUBS) -> Path:
     return made
 
 
-def attack(program: Path, seed: int, frames: int, images: list[Path]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([program, "random", str(seed), str(frames), *images], capture_output=True, text=True,
-                          check=False, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+class Done(NamedTuple):
+    """What the program says of itself, and what the sanitizers do."""
+
+    frames: int
+    executed: int
+    steps: int
+    bound: int
+    wrong: str
+
+    @classmethod
+    def of(cls, run: subprocess.CompletedProcess[bytes]) -> Done:
+        if run.returncode:
+            return cls(0, 0, 0, 0, run.stderr.decode() or str(run.returncode))
+        return cls(*[int(word) for word in run.stdout.replace(b",", b"").split() if word.isdigit()][:4], wrong="")
 
 
-def counts(run: subprocess.CompletedProcess[str]) -> list[int]:
-    """[frames, requests executed, steps, images bound, ...]"""
-    assert run.returncode == 0, run.stderr
-    return [int(word) for word in run.stdout.replace(",", "").split() if word.isdigit()]
+def attack(program: Path, seed: int, frames: int, images: Images) -> Done:
+    """By the program itself: frames of all kinds, noise, and images now and then."""
+    files = []
+    for n, data in enumerate(data for some in images.values() for data in some):
+        files.append(program.with_name(f"{n}.image"))
+        files[-1].write_bytes(data)
+    return Done.of(subprocess.run([program, "random", str(seed), str(frames), *files], capture_output=True, check=False,
+                                  env=ENVIRONMENT))
+
+
+def loads(program: Path, seed: int, n: int, some: list[bytes]) -> Done:
+    """Uploads of n images that were changed, each with steps after it."""
+    return Done.of(subprocess.run([program, "frames"], input=b"".join(fuzz_images.sessions(some, n, seed)),
+                                  capture_output=True, check=False, env=ENVIRONMENT))
+
+
+def fuzz_device(program: Path, frames: int, uploads: int, images: Images, seed: int) -> int:
+    """Frames in all."""
+    one = attack(program, seed, frames, images)
+    assert not one.wrong
+    assert one.executed > frames / 2 and one.steps > frames / 20 and one.bound > frames / 10_000
+    total = one.frames
+    for some in images.values():
+        other = loads(program, seed, uploads, some)
+        assert not other.wrong
+        assert other.frames > 6 * uploads and other.steps > uploads / 2
+        total += other.frames
+    return total
 
 
 def test_the_device_survives_what_comes(tmp_path: Path) -> None:
-    images = fuzz_images.write(tmp_path, 2)
-    frames, executed, steps, bound, *_ = counts(attack(build(tmp_path, FAST_BUILD), 1, 2 * QUICK, images))
-    assert frames >= 2 * QUICK and executed > QUICK and steps > QUICK / 10 and bound > 50
+    assert fuzz_device(build(tmp_path, FAST_BUILD), QUICK, 500, fuzz_images.images(1), 1) > QUICK
 
 
 @pytest.mark.slow
 def test_the_device_survives_millions_of_frames(tmp_path: Path) -> None:
-    """About a minute."""
-    program, images = build(tmp_path), fuzz_images.write(tmp_path, 12)
-    for seed in (2, 3):
-        frames, executed, steps, bound, *_ = counts(attack(program, seed, MANY, images))
-        assert frames >= MANY and executed > MANY / 2 and steps > MANY / 20 and bound > 1000
+    """Two minutes."""
+    program, images = build(tmp_path), fuzz_images.images(12)
+    assert sum(fuzz_device(program, 600_000, 10_000, images, seed) for seed in range(2, 12)) > 2 * MANY
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("file", "check_", "instead"), [
     ("common/events_read.c", "found < next || found >= elements", "found < next"),
-    ("common/state.c", "    if (n > total - offset)\n", "    if (0)\n"),
-    ("common/step.c", "if (need > hw_device.result.bytes)", "if (0)"),
+    ("common/step.c", "if (hw_left(in) < 7)", "if (0)"),
+    ("crossbar/blocks.c", "s->sender >= c->senders || ", ""),
 ])
 def test_the_attack_finds_a_check_that_is_missing(tmp_path: Path, file: str, check_: str, instead: str) -> None:
     stubs = tmp_path / "stubs"
@@ -82,8 +116,10 @@ def test_the_attack_finds_a_check_that_is_missing(tmp_path: Path, file: str, che
     text = (stubs / file).read_text()
     assert text.count(check_) == 1
     (stubs / file).write_text(text.replace(check_, instead))
-    program, images = build(tmp_path, stubs=stubs), fuzz_images.write(tmp_path, 4)
-    assert any("Sanitizer" in attack(program, seed, 300_000, images).stderr for seed in range(5))
+    program, images = build(tmp_path, FAST_BUILD, stubs=stubs), fuzz_images.images(8)
+    tries = (done for seed in range(6) for done in (
+        attack(program, seed, 300_000, images), loads(program, seed, 20_000, images["crossbar"])))
+    assert any("Sanitizer" in done.wrong for done in tries)
 
 
 FRAMES = [raw(row[5]) for row in rows("frame") if len(row[5]) < 600]

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import kills
 import pytest
-from kills import FRAME, SAMPLES, STEPS, WINDOW, Cable, Network, Terminal, Trap, Watch, job
+from cables import Cable, Network, Terminal
+from kills import FRAME, SAMPLES, STEPS, WINDOW, Trap, Watch, job
 
 from hwsdk.errors import DeviceReset, LinkError
-from hwsdk.hil import transports
+from hwsdk.hil import link_device, transports
 from hwsdk.hil.events import Events
 from hwsdk.hil.link import Link
 from hwsdk.hil.link_device import HEAD, LinkDevice
@@ -72,6 +73,12 @@ def no_process_is_left() -> Iterator[None]:
     before = kills.children()
     yield
     assert not kills.children() - before
+
+
+@pytest.fixture(autouse=True)
+def one_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made once, not for every device."""
+    monkeypatch.setattr(link_device, "image_of", lambda program: job().image)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +142,7 @@ def check_restart(device: LinkDevice, watch: Watch, phase: Phase, *, survives: b
     assert right_states(device)
 
 
-@phases(*UPLOAD, *RUN)
+@phases(*UPLOAD, *RUN, every=2)
 def test_a_device_that_reboots(trapped: Callable[..., LinkDevice], usual: Counter[int], phase: Phase) -> None:
     watch = phase.watch(usual)
     with trapped(watch, phase.executed, kills.reboot) as device:
@@ -152,7 +159,7 @@ def test_a_device_that_hangs(trapped: Callable[..., LinkDevice], usual: Counter[
         assert device.link.status()["watchdog_resets"] == 1
 
 
-@phases(*UPLOAD, *RUN, every=5)
+@phases(*UPLOAD, *RUN, every=8)
 def test_a_device_that_is_switched_off_and_on(trapped: Callable[..., LinkDevice], usual: Counter[int], phase: Phase,
                                               ) -> None:
     watch = phase.watch(usual)
@@ -160,7 +167,7 @@ def test_a_device_that_is_switched_off_and_on(trapped: Callable[..., LinkDevice]
         check_restart(device, watch, phase, survives=False)
 
 
-@phases(*UPLOAD, *RUN, every=3)
+@phases(*UPLOAD, *RUN, every=4)
 def test_a_device_that_is_killed(trapped: Callable[..., LinkDevice], usual: Counter[int], phase: Phase) -> None:
     watch = phase.watch(usual)
     with trapped(watch, phase.executed, kills.kill) as device:
