@@ -24,6 +24,8 @@ LAVA := .venv-lava
 LAVA_STAMP := $(LAVA)/.installed-lava0.10.0-pydantic2
 AIHWKIT := .venv-aihwkit
 AIHWKIT_STAMP := $(AIHWKIT)/.installed-aihwkit1.1.0
+NEUROBENCH := .venv-neurobench
+NEUROBENCH_STAMP := $(NEUROBENCH)/.installed-neurobench2.3.0
 
 define FIND_PYTHON
 python=""; \
@@ -54,7 +56,7 @@ demo: $(STAMP) ## compile, simulate and price a digits network on every target
 test: lint typecheck test-main test-frameworks ## lint, types, all tests but the slow ones
 
 .PHONY: test-slow
-test-slow: aihwkit ## the same with the slow tests
+test-slow: aihwkit neurobench ## the same with the slow tests
 	@$(MAKE) --no-print-directory test MARK=
 
 .PHONY: test-main
@@ -91,13 +93,26 @@ $(AIHWKIT_STAMP):
 	$(AIHWKIT)/bin/python -m pip install --quiet --no-deps aihwkit==1.1.0
 	@touch $@
 
-# ngspice and iverilog check the SFQ netlists, the others run and build the firmware. Command: Debian package. The tests
-# that need them skip, and say so, where they are not and cannot be installed.
+.PHONY: neurobench
+neurobench: ## the environment in which slow tests compare with the neurobench package (Python 3.11)
+	@if $(MAKE) --no-print-directory $(NEUROBENCH_STAMP); then exit 0; fi; \
+	echo "not compared with neurobench: it needs Python 3.11 and a package index"; [ "$${CI:-}" != true ]
+
+$(NEUROBENCH_STAMP):
+	@$(FIND_PYTHON); "$$python" -m venv --clear $(NEUROBENCH)
+	$(NEUROBENCH)/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	$(NEUROBENCH)/bin/python -m pip install --quiet snntorch==1.0.0 numpy tqdm
+	$(NEUROBENCH)/bin/python -m pip install --quiet --no-deps neurobench==2.3.0
+	@touch $@
+
+# ngspice and iverilog check the SFQ netlists, chromium looks at the reports, the others run and build the firmware.
+# Command: Debian package. The tests that need them skip, and say so, where they are not and cannot be installed.
 TOOLS := ngspice:ngspice iverilog:iverilog cc:gcc qemu-system-arm:qemu-system-arm arm-none-eabi-gcc:gcc-arm-none-eabi \
-  qemu-system-riscv32:qemu-system-misc riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf
+  qemu-system-riscv32:qemu-system-misc riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf \
+  chromium:chromium chromedriver:chromium-driver
 
 .PHONY: tools
-tools: ## ngspice, Icarus Verilog, QEMU and cross compilers, if packages can be installed here without a password
+tools: ## ngspice, Icarus Verilog, QEMU, cross compilers, Chromium, if packages can be installed here without a password
 	@mkdir -p build; missing=(); for tool in $(TOOLS); do \
 	  command -v $${tool%%:*} >/dev/null || missing+=($${tool##*:}); done; \
 	if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
@@ -155,7 +170,7 @@ clean: ## remove what was built, but not the environments
 
 .PHONY: distclean
 distclean: clean ## remove the environments too
-	rm -rf $(VENV) $(FRAMEWORKS) $(LAVA) $(AIHWKIT)
+	rm -rf $(VENV) $(FRAMEWORKS) $(LAVA) $(AIHWKIT) $(NEUROBENCH)
 
 $(STAMP): pyproject.toml
 	@$(FIND_PYTHON); echo "installing into $(VENV)/ with $$("$$python" --version)"; "$$python" -m venv $(VENV)

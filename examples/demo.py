@@ -1,5 +1,6 @@
 """Deploy a digits network on every target: fit, accuracy, energy, latency, and a comparison with Lava if it is there;
-then a memory that learns on the chip, and XOR in superconducting logic by pulses and as a circuit.
+then a memory that learns on the chip, XOR in superconducting logic by pulses and as a circuit, and all four families of
+chips side by side.
 
     python examples/demo.py
 """
@@ -16,13 +17,18 @@ import sfq_xor
 
 import hwsdk
 from hwsdk import backends
+from hwsdk.backends.base import CompileOptions
 from hwsdk.compiler import load_data
 from hwsdk.errors import MissingDependencyError, UnsupportedError
 from hwsdk.hil import session
 from hwsdk.hil.devices import open_device
+from hwsdk.report.compare import compare
+from hwsdk.report.content_of import content_of
+from hwsdk.report.html import save
 from hwsdk.simulators import reference
 
 HERE = Path(__file__).parent
+PAGE = HERE.parent / "build" / "digits_spinnaker2.html"
 LAVA_SAMPLES = 5
 """Test images that run in Lava too; it is made for proof, not for speed."""
 
@@ -125,6 +131,19 @@ def device_says(url: str, program: Any, job: Job) -> str:
     return f"firmware on {c.name}, {c.core}, {few.n_samples} test images: {same}"
 
 
+def show_comparison() -> None:
+    """The network that every family takes on one chip of each, and a report of one of them to look at."""
+    network, _, data = PULSES.load()
+    print(f"\n=== which chip? {PULSES.file} on four of them (hwsdk compare)")
+    print(compare(network, data, common=CompileOptions(bits=PULSES.bits)).to_text())
+    program = hwsdk.compile(network, "spinnaker2", bits=PULSES.bits)
+    trace = hwsdk.simulate(program, data)
+    content = content_of(program, trace, backends.get(program.target), cost=hwsdk.estimate(program, trace),
+                         stimulus=data)
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    print(f"\nwhat is where, how full and how busy, in a browser (hwsdk report): {save(content, PAGE)}")
+
+
 def main() -> None:
     """Every target of the table, then what only some of them do."""
     names = backends.names()
@@ -138,6 +157,7 @@ def main() -> None:
     cam_memory.main()
     print("\n=== sfq: XOR by pulses and as a circuit (examples/sfq_xor.py)")
     sfq_xor.main(["--quick"])
+    show_comparison()
 
 
 if __name__ == "__main__":

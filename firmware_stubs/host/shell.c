@@ -1,21 +1,6 @@
 /* The runners as a shared library, without the link: for tests that hold them against the simulators step by step. */
-#include "../common/runner.h"
+#include "../common/device.h"
 
-static const struct hw_runner *const runners[] = {
-#ifdef HW_WITH_LOIHI
-    &hw_loihi,
-#endif
-#ifdef HW_WITH_SPINNAKER
-    &hw_spinnaker,
-#endif
-#ifdef HW_WITH_SFQ
-    &hw_sfq,
-#endif
-#ifdef HW_WITH_CROSSBAR
-    &hw_crossbar,
-#endif
-    NULL,
-};
 static const uint32_t widths[] = {0, 4, 4, 8};
 static const struct hw_runner *runner;
 static struct hw_image image;
@@ -28,12 +13,8 @@ int shell_open(const uint8_t *base, uint32_t bytes, uint8_t *arena, uint32_t are
     struct hw_arena room = {arena, arena + arena_bytes, 0};
     runner = NULL;
     int status = hw_image_open(&image, base, bytes, &found);
-    if (status == HW_OK) {
+    if (status == HW_OK && !(runner = hw_runner_of(image.kind, image.layout)))
         status = hw_refuse(&found, HW_E_UNSUPPORTED, "no runner for this kind and layout", image.kind, image.layout);
-        for (uint32_t i = 0; runners[i]; i++)
-            if (runners[i]->kind == image.kind && runners[i]->layout == image.layout)
-                runner = runners[i];
-    }
     if (runner) {
         out.n_out = image.n_out;
         out.bits = hw_take(&room, (image.n_out + 31) / 32, 4);

@@ -39,15 +39,27 @@ EXAMPLES = {
     "estimate": "hwsdk estimate model.hwx --trace trace.npz --proxy loihi1-energy",
     "emit": "hwsdk emit model.hwx --form lava -o model.py",
     "verify": "hwsdk verify model.nir --target loihi2 --input data.npz --limit 20",
+    "compare": "hwsdk compare model.nir --input data.npz --targets loihi2,spinnaker2,sfq,memristor --html chips.html",
     "margins": "hwsdk margins model.hwx --input data.npz --bias 0.8:1.2:41 --layer hidden --plot margins.png",
     "yield": "hwsdk yield model.hwx --input data.npz --dies 200 --least 0.9 --threads 2 --resume dies.jsonl",
     "attribute": "hwsdk attribute model.hwx --input data.npz --plot stages.png",
+    "explore": "hwsdk explore model.nir --input data.npz --sweep bits=2:8 --sweep steps=64,128 -o points.jsonl",
+    "report": "hwsdk report model.hwx trace.npz -o report.html",
+    "fit": "hwsdk fit model.nir --target loihi2 --input data.npz --latency-budget 1e-3 -o model.hwx",
+    "diagnose": "hwsdk diagnose model.nir --target loihi2 --input data.npz --expected trace.npz",
+    "early-exit": "hwsdk early-exit model.hwx --tune calibration.npz --input test.npz -o quick.hwx",
     "hil": "hwsdk hil model.hwx --device exec: --input data.npz",
     "devices": "hwsdk devices",
 }
 
 
 MODULES = {
+    "early-exit": "hwsdk.cli.early_exit",
+    "compare": "hwsdk.cli.compare",
+    "explore": "hwsdk.cli.explore",
+    "report": "hwsdk.cli.report",
+    "fit": "hwsdk.cli.fit",
+    "diagnose": "hwsdk.cli.diagnose",
     "hil": "hwsdk.cli.hil",
     "devices": "hwsdk.cli.devices",
 }
@@ -145,7 +157,7 @@ def _estimate(commands: Commands) -> None:  # type: ignore[valid-type]
                         help="use the target's documented stand-in for unpublished prices; see `hwsdk targets NAME`")
     parser.add_argument("--boundary", choices=("chip", "host"), default="chip",
                         help="what counts: the chip (default), or its host processors too")
-    _option(parser)
+    option_arguments(parser)
 
 
 def _verify(commands: Commands) -> None:  # type: ignore[valid-type]
@@ -271,11 +283,11 @@ def quantisation_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--step-time", type=positive_number, metavar="SECONDS",
                        help="Loihi: as many cores as it takes that none is busy for longer in a step; SpiNNaker 2: the "
                        "length of a step (default 1e-3)")
-    _option(group)
+    option_arguments(group)
     group.add_argument("--seed", type=whole_from(0), default=0, help="of the placement (default 0)")
 
 
-def _option(group: argparse._ActionsContainer) -> None:
+def option_arguments(group: argparse._ActionsContainer) -> None:
     """What only one target knows."""
     group.add_argument("--option", type=_named, action="append", default=[], metavar="NAME=VALUE",
                        help="what only this target knows, such as level=low for spinnaker2; see its page in docs/")

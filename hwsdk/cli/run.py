@@ -175,6 +175,7 @@ def _simulate(a: argparse.Namespace) -> Answer:
     require_output(a.output, ".npz")
     from hwsdk import compiler
     from hwsdk.backends.verify import decisions
+    from hwsdk.cli.early_exit import exits_text
     from hwsdk.cli.show import trace_text
     from hwsdk.ir.trace_file import save_trace
 
@@ -199,6 +200,9 @@ def _simulate(a: argparse.Namespace) -> Answer:
         if data.labels is not None:
             body["accuracy"] = float((decided == data.labels).mean())
             lines.append(f"accuracy {body['accuracy']:.2%} over {trace.n_samples} samples\n")
+        more, told = exits_text(program, trace, data)
+        body |= more
+        lines.append(told)
     return 0, body, "".join(lines) + (f"wrote {a.output}\n" if a.output else "")
 
 
@@ -210,10 +214,12 @@ def _estimate(a: argparse.Namespace) -> Answer:
     require_input(a.input, DATA)
     require_input(a.trace, TRACE)
     from hwsdk import compiler
+    from hwsdk.cli import early_exit
     from hwsdk.ir.trace_file import load_trace
 
     program = compiler.load_program(a.program)
     require_proxy(program.target, a.proxy)
+    data = None
     if a.trace:
         trace = load_trace(a.trace, program.digest())
     else:
@@ -221,7 +227,8 @@ def _estimate(a: argparse.Namespace) -> Answer:
         with bar("simulate", a.quiet) as say:
             trace = compiler.simulate(program, data, progress=say.step)
     report = compiler.estimate(program, trace, proxy=a.proxy, boundary=a.boundary, target_options=dict(a.option))
-    return 0, report.to_dict(), report.to_text(sources=True)
+    more, told = early_exit.report(program, trace, data, proxy=a.proxy, boundary=a.boundary, options=dict(a.option))
+    return 0, report.to_dict() | more, report.to_text(sources=True) + told
 
 
 def _verify(a: argparse.Namespace) -> Answer:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hwsdk.errors import DataError
 from hwsdk.ir.crossbar import Physics
+from hwsdk.ir.early_exit import ExitRule
 from hwsdk.ir.ledger import Ledger, LedgerEntry
 from hwsdk.ir.neurons import DiscreteLIF
 from hwsdk.ir.nodes import Shape, frozen
@@ -190,6 +191,7 @@ class CrossbarProgram(StoredProgram):
     readout: Readout | None = None
     ledger: Ledger = field(default_factory=Ledger)
     losses: str = ""
+    exit_rule: ExitRule | None = None
 
     kind = "crossbar"
 
@@ -218,6 +220,9 @@ class CrossbarProgram(StoredProgram):
     def with_readout(self, readout: Readout | None) -> CrossbarProgram:
         """The same with a trained readout."""
         return replace(self, readout=readout)
+
+    def _decide(self) -> tuple[Population, ...]:
+        return self.populations
 
     @classmethod
     def _from(cls, manifest: container.Manifest, arrays: dict[str, Array]) -> CrossbarProgram:
@@ -275,6 +280,7 @@ class CrossbarProgram(StoredProgram):
         lines += [f"input {x.name} {list(x.shape)}" for x in self.inputs]
         lines += [f"population {x.name} {list(x.shape)} lag {x.lag}" for x in self.populations]
         lines += [f"output {n} from {', '.join(x)}" for n, x in self.outputs.items()]
+        lines += self._exit_text()
         for x in self.blocks:
             lines += _block_text(x)
         if self.readout is not None:

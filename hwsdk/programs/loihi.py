@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsdk.ir.early_exit import ExitRule
 from hwsdk.ir.ledger import Ledger, LedgerEntry
 from hwsdk.ir.nodes import Shape, size
 from hwsdk.ir.semantics import Semantics
@@ -136,6 +137,7 @@ class LoihiProgram(StoredProgram):
     ledger: Ledger = field(default_factory=Ledger)
     losses: str = ""
     graded_input: bool = False
+    exit_rule: ExitRule | None = None
 
     kind = "loihi"
 
@@ -157,6 +159,9 @@ class LoihiProgram(StoredProgram):
     def core_of(self) -> NDArray[np.int32]:
         """Core of each neuron, in core order."""
         return np.repeat(np.arange(self.n_cores, dtype=np.int32), np.diff(self.arrays.neuron_ptr))
+
+    def _decide(self) -> tuple[Source, ...]:
+        return self.populations
 
     @classmethod
     def _from(cls, manifest: container.Manifest, arrays: dict[str, NDArray[Any]]) -> LoihiProgram:
@@ -197,6 +202,7 @@ class LoihiProgram(StoredProgram):
                   f"{'' if s.model == 'lif' else ' ' + s.model}{'' if s.fires else ' read out'}"
                   for s in self.populations]
         lines += [f"output {n} from {', '.join(p)}" for n, p in self.outputs.items()]
+        lines += self._exit_text()
         for c in range(self.n_cores):
             lo, hi = a.neuron_ptr[c], a.neuron_ptr[c + 1]
             used = " ".join(f"{k}={v}" for k, v in (self.usage[c] if self.usage else {}).items())

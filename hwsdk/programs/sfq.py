@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hwsdk.errors import UnsupportedError
 from hwsdk.ir.cells import CellType
+from hwsdk.ir.early_exit import ExitRule
 from hwsdk.ir.ledger import Ledger, LedgerEntry
 from hwsdk.ir.nodes import Shape, frozen, size
 from hwsdk.ir.semantics import Semantics
@@ -129,6 +130,7 @@ class PulseNetlist(StoredProgram):
     timing: Mapping[str, int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     losses: str = ""
+    exit_rule: ExitRule | None = None
 
     kind = "sfq"
 
@@ -220,6 +222,9 @@ class PulseNetlist(StoredProgram):
         currents[own] = bias_a
         return replace(self, arrays=replace(self.arrays, soma_bias_a=frozen(currents)))
 
+    def _decide(self) -> tuple[Layer, ...]:
+        return self.layers
+
     @classmethod
     def _from(cls, manifest: container.Manifest, arrays: dict[str, NDArray[Any]]) -> PulseNetlist:
         b = manifest.body
@@ -259,6 +264,7 @@ class PulseNetlist(StoredProgram):
         lines += [f"layer {x.name} {list(x.shape)} {x.style} read {x.read_fs} lag {x.lag}"
                   f"{'' if x.keeps else ' without memory'}" for x in self.layers]
         lines += [f"output {n} from {', '.join(p)}" for n, p in self.outputs.items()]
+        lines += self._exit_text()
         lines += [f"timing {n} {v}" for n, v in self.timing.items()]
         lines += [f"cells {n} {k}" for n, k in self.type_counts.items()]
         return "\n".join([*lines, *map(self._cell_text, range(self.n_cells))]) + "\n"

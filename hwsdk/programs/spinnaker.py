@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsdk.ir.early_exit import ExitRule
 from hwsdk.ir.ledger import Ledger, LedgerEntry
 from hwsdk.ir.nodes import Shape, size
 from hwsdk.ir.semantics import Semantics
@@ -137,6 +138,7 @@ class SpinnakerProgram(StoredProgram):
     ledger: Ledger = field(default_factory=Ledger)
     losses: str = ""
     learned: tuple[Learned, ...] = ()
+    exit_rule: ExitRule | None = None
 
     kind = "spinnaker"
 
@@ -178,6 +180,9 @@ class SpinnakerProgram(StoredProgram):
         """The PE application, one of APPLICATIONS."""
         return APPLICATIONS[header(self.image(pe))["application"]]
 
+    def _decide(self) -> tuple[Sender, ...]:
+        return self.populations
+
     @classmethod
     def _from(cls, manifest: container.Manifest, arrays: dict[str, NDArray[Any]]) -> SpinnakerProgram:
         b = manifest.body
@@ -214,6 +219,7 @@ class SpinnakerProgram(StoredProgram):
         lines += [f"population {s.name} {list(s.shape)} lag {s.lag} phase {s.phase} {s.model}"
                   f"{'' if s.fires else ' read out'}" for s in self.populations]
         lines += [f"output {n} from {', '.join(p)}" for n, p in self.outputs.items()]
+        lines += self._exit_text()
         lines += [f"learned {x.name} {x.n} synapses up to {x.w_max}" for x in self.learned]
         lines += [self._pe_text(p) for p in range(self.n_pes)]
         for c in range(self.chips):

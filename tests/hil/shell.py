@@ -21,7 +21,7 @@ FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-f
 
 def build(folder: Path, kinds: tuple[str, ...], more: tuple[str, ...] = ()) -> Path:
     """The shared library with the runners of these kinds."""
-    sources = [STUBS / "common/image.c", STUBS / "host/shell.c"]
+    sources = [STUBS / "common/image.c", STUBS / "common/runners.c", STUBS / "host/shell.c"]
     sources += [path for kind in kinds for path in sorted((STUBS / kind).glob("*.c"))]
     sources += [path for path in (STUBS / "common/maths.c",) if path.exists()]
     made = folder / f"runners_{'_'.join(kinds)}.so"

@@ -13,7 +13,8 @@ from hwsdk.cli import build_parser
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))
 DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", *PAGES]
-MADE = (".venv", ".venv-aihwkit", ".venv-frameworks", ".venv-lava", "build")  # folders that exist only after make
+MADE = (".venv", ".venv-aihwkit", ".venv-frameworks", ".venv-lava", ".venv-neurobench", "build")
+"""Folders that exist only after make."""
 FILE = re.compile(r"[\w.*/-]*(/|\.(md|py|toml))")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
