@@ -147,6 +147,10 @@ typecheck: $(STAMP) ## mypy --strict on the library
 	@ln -s $(addprefix ../../../,$(filter-out %/__pycache__,$(wildcard hwsdk/*)) backends firmware_stubs mappers simulators) build/mypy/hwsdk/
 	$(VENV)/bin/mypy | sed -E 's#^build/mypy/hwsdk/(backends|mappers|simulators)/#\1/#; s#^build/mypy/##'
 
+.PHONY: docs
+docs: $(STAMP) ## the documentation as a site in build/site/; its tutorials are run
+	@$(VENV)/bin/python -m mkdocs build --strict --quiet && echo "build/site/index.html"
+
 .PHONY: bench
 bench: $(STAMP) ## speed of the simulator; beside others with BRIAN2= and SANAFE=/path/to/python, PEERS=folder of run_brian2.py
 	@$(VENV)/bin/python benchmarks/run_hwsdk.py 10000 100 2000
