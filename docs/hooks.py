@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.exceptions import PluginError
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 from pygments.formatters import HtmlFormatter
 
@@ -33,8 +34,11 @@ NAMED = re.compile(r"(?<!\[)`(?:docs/)?(\w+\.md)`")
 CELL = re.compile(r"^# %%(.*)$", re.MULTILINE)
 
 
+@event_priority(100)
 def on_config(config: Any) -> None:
-    """Lay the library out as an installation does, so that docstrings are read from where they are documented."""
+    """Lay the library out as an installation does, so that docstrings are read from where they are documented. First of
+    all: mkdocstrings leaves out folders that are not there when it is configured.
+    """
     view = ROOT / "build" / "api" / "hwsdk"
     shutil.rmtree(view, ignore_errors=True)
     view.mkdir(parents=True)

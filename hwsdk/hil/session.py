@@ -104,7 +104,7 @@ class HilReport:
         c = self.capabilities
         line = ", ".join(f"{n} {v:,.0f}" for n, v in self.counters.items() if v)
         lines = [f"{self.program} ({self.target}) on {c.name}{', ' + c.core if c.core else ''}, {self.url}",
-                 f"  firmware {c.build}" if c.build else "",
+                 f"  build {c.build[:16]}" if c.build else "",
                  f"  loaded in {self.load_seconds:.3g} s; {self.samples} sample(s) of {self.steps} steps in "
                  f"{self.run_seconds:.3g} s, {self.steps_a_second:,.0f} steps/s",
                  *(f"  {name} a step: {low:,.0f} to {high:,.0f}, mean {mean:,.1f}"
