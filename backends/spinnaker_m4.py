@@ -1,9 +1,11 @@
 """The cycles of a SpiNNaker run by what hwsdk's own kernel takes on a Cortex-M4, beside those of the calibrated model.
 
 Instructions are counted exactly by executing the firmware (hwsdk.targets.m4_law); cycles are a bracket. Where a run's
-counts do not tell which term it was (words of two kinds in one program, rows and places of a kernel, changes of words
-that learn), low and high take the cheaper and the dearer one. What silicon does otherwise is not in it: the exponential
-unit (so there is no figure for EGRUs), look-ups in the population table, DMA, wait states, interrupts.
+counts do not tell which term it was, low and high take the cheaper and the dearer one; instructions and the nominal
+figure take the mean of the kinds of words that the program has, and half of what is only sometimes paid (the first
+packet of a slice or entry in a tick, a word that learns with a post spike), which is an assumption. What silicon does
+otherwise is not in it: the exponential unit (so there is no figure for EGRUs), look-ups in the population table, DMA,
+wait states, interrupts.
 """
 
 from __future__ import annotations

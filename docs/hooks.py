@@ -17,9 +17,9 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File
 from pygments.formatters import HtmlFormatter
 
-from hwsdk.cost import si
+from hwsdk.cli.show import figure_text, limit_text
 from hwsdk.targets import load_target, names
-from hwsdk.targets.description import Figure, Limit, Target
+from hwsdk.targets.description import Figure, Target
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -96,7 +96,7 @@ def target_page(target: Target) -> str:
              f"`hwsdk/targets/data/{target.name}.toml`, version {target.version}; "
              f"`hwsdk targets {target.name}` prints the same.\n",
              f"## {target.limits_title().capitalize()}\n",
-             table(("limit", "value", "source"), ((n, limit(f), f.source) for n, f in target.limits.items()))]
+             table(("limit", "value", "source"), ((n, limit_text(f), f.source) for n, f in target.limits.items()))]
     sections: Mapping[str, Iterable[tuple[str, str, Figure]]] = {
         "Energy": ((p.name, f" / {p.per}", p) for p in target.prices()),
         "Power": ((p.name, f" / {p.per}", p) for p in target.powers()),
@@ -105,7 +105,7 @@ def target_page(target: Target) -> str:
         "Other figures": ((n, "", f) for n, f in target.figures().items()),
     }
     for head, rows in sections.items():
-        if cells := [(name, figure(f, per), how(f), f.source) for name, per, f in rows]:
+        if cells := [(name, figure_text(f, per), how(f), f.source) for name, per, f in rows]:
             parts += [f"## {head}\n", table(("name", "value [range]", "", "source"), cells)]
     parts += ["## What an energy figure holds\n", "Included: " + escaped("; ".join(target.boundary.included)) + ".\n",
               "Left out: " + escaped("; ".join(target.boundary.omitted)) + ".\n"]
@@ -147,25 +147,6 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [head, ("---",) * len(head), *(tuple(escaped(cell) for cell in row) for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def limit(value: Limit) -> str:
-    """A capacity with its unit."""
-    return "not published" if value.value is None else f"{value.value:,} {value.unit}"
-
-
-def figure(value: Figure, per: str) -> str:
-    """A number with its range."""
-    quantity = value.quantity()
-    if quantity is None:
-        return "not published"
-    low, high = (amount(x, value.unit) for x in quantity.bounds())
-    return f"{amount(quantity.value, value.unit)}{per}{'' if low == high else f' [{low} to {high}]'}"
-
-
-def amount(value: float, unit: str) -> str:
-    """A value with its unit; a pure number takes no prefix."""
-    return f"{value:g}" if unit == "1" else si(value, unit)
 
 
 def how(value: Figure) -> str:

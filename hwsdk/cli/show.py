@@ -27,14 +27,14 @@ def target_text(target: Target) -> str:
     """A chip, section by section, with the source of every number."""
     lines = [f"{target.name}: {target.title}, description version {target.version}", "", f"  {target.about()}", "",
              target.limits_title()]
-    lines += [_row(n, _limit(f), f.source) for n, f in target.limits.items()]
+    lines += [_row(n, limit_text(f), f.source) for n, f in target.limits.items()]
     for title, figures in (("energy", target.prices()), ("power", target.powers())):
-        lines += ["", title] + [_row(p.name, _figure(p, f" / {p.per}"), _source(p)) for p in figures]
-    lines += ["", "time"] + [_row(n, _figure(f, ""), _source(f)) for n, f in target.times().items()]
+        lines += ["", title] + [_row(p.name, figure_text(p, f" / {p.per}"), _source(p)) for p in figures]
+    lines += ["", "time"] + [_row(n, figure_text(f, ""), _source(f)) for n, f in target.times().items()]
     if more := target.figures():
-        lines += ["", "figures"] + [_row(n, _figure(f, ""), _source(f)) for n, f in more.items()]
+        lines += ["", "figures"] + [_row(n, figure_text(f, ""), _source(f)) for n, f in more.items()]
     lines += ["", "host, only with --boundary host"] if target.host else []
-    lines += [_row(h.name, _figure(h, f" / {h.per}"), _source(h)) for h in target.host]
+    lines += [_row(h.name, figure_text(h, f" / {h.per}"), _source(h)) for h in target.host]
     lines += ["", "an energy figure includes " + "; ".join(target.boundary.included),
               "and leaves out " + "; ".join(target.boundary.omitted)]
     if target.proxy is not None:
@@ -46,11 +46,12 @@ def _row(name: str, value: str, source: str) -> str:
     return "\n".join([f"  {name:32} {value}", *textwrap.wrap(source, WIDTH, initial_indent=PAD, subsequent_indent=PAD)])
 
 
-def _limit(limit: Limit) -> str:
+def limit_text(limit: Limit) -> str:
+    """A capacity with its unit."""
     return "not published" if limit.value is None else f"{limit.value:,} {limit.unit}"
 
 
-def _figure(figure: Figure, per: str) -> str:
+def figure_text(figure: Figure, per: str) -> str:
     """A number with its range."""
     quantity = figure.quantity()
     if quantity is None:

@@ -130,6 +130,11 @@ def _other_steps(network: Network) -> list[float]:
 
 def feeders(network: Network, layer: str) -> tuple[str, ...]:
     """Nodes with weights that lead straight into a population."""
+    return _on_the_way(network, layer, (Linear, Conv, Synapses, ConvSynapses), beyond=False)
+
+
+def _on_the_way(network: Network, layer: str, kinds: tuple[type, ...], *, beyond: bool) -> tuple[str, ...]:
+    """Nodes of some kinds between a population and those before it; beyond: also those that lie behind one of them."""
     found, todo, seen = [], [e.source for e in network.sources(layer)], set()
     while todo:
         name = todo.pop()
@@ -137,9 +142,9 @@ def feeders(network: Network, layer: str) -> tuple[str, ...]:
         if name in seen or isinstance(node, Neuron):
             continue
         seen.add(name)
-        if isinstance(node, Linear | Conv | Synapses | ConvSynapses):
+        if wanted := isinstance(node, kinds):
             found.append(name)
-        else:
+        if beyond or not wanted:
             todo += [e.source for e in network.sources(name)]
     return tuple(sorted(found))
 
@@ -195,17 +200,7 @@ def with_ticks(node: Node, ticks: Any) -> Node:
 
 def timed_nodes(network: Network, layer: str) -> tuple[str, ...]:
     """Nodes that keep delays on the way into a population."""
-    found, todo, seen = [], [e.source for e in network.sources(layer)], set()
-    while todo:
-        name = todo.pop()
-        node = network.nodes[name]
-        if name in seen or isinstance(node, Neuron):
-            continue
-        seen.add(name)
-        if isinstance(node, Synapses | Delay):
-            found.append(name)
-        todo += [e.source for e in network.sources(name)]
-    return tuple(sorted(found))
+    return _on_the_way(network, layer, (Synapses, Delay), beyond=True)
 
 
 __all__ = ["FACTORS", "SHIFTS", "Edit", "feeders", "semantic_edits", "timed_nodes", "tried", "with_ticks"]

@@ -237,12 +237,15 @@ def _numbers(bench: Bench, network: Network, shares: Shares, kind: str, values: 
         best = _refined(total, list(seen), kind)
         if len(populations) == 1 and not scope:
             continue
-        edit = Edit(kind, best, scope)
-        changed = tried(network, edit)
-        if changed is not None:
-            found.append((Hypothesis(kind, str(edit), scope[0] if scope else None, _mean(shares), total(best)),
-                          changed))
+        found += _tried(network, Edit(kind, best, scope), _mean(shares), total(best))
     return found
+
+
+def _tried(network: Network, edit: Edit, before: float, after: float) -> list[Try]:
+    """An edit with the shares that differ before and after it; nothing where it cannot be made."""
+    changed = tried(network, edit)
+    scope = edit.layers[0] if edit.layers else None
+    return [] if changed is None else [(Hypothesis(edit.kind, str(edit), scope, before, after), changed)]
 
 
 def _whole_runs(bench: Bench, network: Network, shares: Shares, kind: str, values: Iterable[Any]) -> list[Try]:
@@ -257,11 +260,7 @@ def _whole_runs(bench: Bench, network: Network, shares: Shares, kind: str, value
             return 1.0 if changed is None else _mean(bench.shares(changed))
 
         best = _refined(total, values, kind)
-        edit = Edit(kind, best, scope)
-        changed = tried(network, edit)
-        if changed is not None:
-            found.append((Hypothesis(kind, str(edit), scope[0] if scope else None, _mean(shares), total(best)),
-                          changed))
+        found += _tried(network, Edit(kind, best, scope), _mean(shares), total(best))
     return found
 
 

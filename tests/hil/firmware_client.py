@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import select
+import shutil
 import socket
 import struct
 import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 HELLO, LOAD_BEGIN, LOAD_DATA, LOAD_END, RESET_STATE, STEP, FETCH, READ_STATE, WRITE_STATE, STATUS, LOG, ECHO, SINK, \
     SOURCE, BENCH, REBOOT, EXIT, HANG, VERIFY_IMAGE, FEED = range(1, 21)
@@ -21,6 +25,14 @@ NEVER = 0xFFFFFFFF
 STUBS = Path(__file__).resolve().parents[2] / "firmware_stubs"
 COUNTS = ("frames", "bad_cobs", "bad_crc", "too_long", "too_short", "wrong_session", "repeated", "gaps", "overrun",
           "executed", "steps", "naks", "logs_dropped", "boots", "watchdog_resets", "uptime")
+
+
+NEEDS = [
+    pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))),
+                       reason="no C compiler: apt install gcc libc6-dev"),
+    pytest.mark.skipif(sys.platform == "win32", reason="the host firmware needs POSIX"),
+]
+"""Marks of a module whose tests build the firmware for this computer."""
 
 
 def encode(data: bytes) -> bytes:

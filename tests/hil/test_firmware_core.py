@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 import re
-import shutil
 import struct
 import subprocess
-import sys
 import time
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import firmware_client as fw
 import pytest
-from firmware_client import Client, image, steps, u16_list
+from firmware_client import NEEDS, Client, image, steps, u16_list
 
-from hwsdk.errors import MissingDependencyError
 from hwsdk.hil import firmware
 
 HERE = Path(__file__).resolve().parent
-needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))),
-                                    reason="no C compiler: apt install gcc libc6-dev")
-pytestmark = [needs_compiler, pytest.mark.skipif(sys.platform == "win32", reason="the host firmware needs POSIX")]
-
-
-@pytest.fixture(scope="module", params=["plain", pytest.param("sanitized", marks=pytest.mark.slow)])
-def built(request: pytest.FixtureRequest) -> Path:
-    """A test build without other runners."""
-    try:
-        return firmware.host_native(defines=["HW_TEST_BUILD"], runners=(), sanitize=request.param == "sanitized")
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture
-def device(built: Path) -> Iterator[Client]:
-    with Client([str(built), "--watchdog", "300"]) as client:
-        client.hello()
-        yield client
-
-
-@pytest.fixture
-def loaded(device: Client) -> Client:
-    assert device.load(image()).status == 0
-    return device
+pytestmark = NEEDS
 
 
 def wire_check(folder: Path, vectors: Path, slices: int) -> subprocess.CompletedProcess[str]:
